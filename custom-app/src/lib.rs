@@ -1,0 +1,1 @@
+//! The application behind the gateway: takes log entries and hands each over exactly once.

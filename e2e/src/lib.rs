@@ -1,0 +1,1 @@
+//! The acceptance suite: proves every feature of a deployed Faultline with real requests.

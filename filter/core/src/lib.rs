@@ -1,0 +1,1 @@
+//! The filter's pure core: configuration, routes, outcomes and annotations, with no host in it.

@@ -1,0 +1,1 @@
+//! Faultline's Envoy filter: the proxy-wasm adapter around the pure core.

@@ -1,0 +1,1 @@
+//! Keeps log entries, each exactly once, on disk before it answers.

@@ -1,0 +1,1 @@
+//! Real Envoy and scripted upstreams for tests and benchmarks.

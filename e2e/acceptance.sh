@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# The whole of Faultline on a real cluster: starts one (e2e/cluster), deploys from nothing, proves every
+# feature, and takes all of it down again. Used by ./test.sh --cluster.
+#   e2e/acceptance.sh [--keep]     --keep leaves the cluster and Faultline running
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+keep=
+case ${1:-} in
+  "") ;;
+  --keep) keep=yes ;;
+  *) sed -n '2,4s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+esac
+
+cluster=e2e/cluster/cluster.sh
+code=0
+"$cluster" build || code=$?
+# What cannot be downloaded cannot be tested here; anything else that fails is a failure.
+if [ $code = 69 ]; then echo "SKIPPED: the cluster, since a component of it cannot be downloaded (see above)"; exit 0; fi
+[ $code = 0 ] || exit $code
+
+finish() {
+  local code=$?
+  if [ $code != 0 ]; then
+    kubectl get pods -A -o wide || true
+    kubectl -n faultline get events --sort-by=.lastTimestamp 2>/dev/null | tail -n 15 || true
+  fi
+  [ -n "$keep" ] || "$cluster" down
+}
+trap finish EXIT
+"$cluster" down
+"$cluster" up
+eval "$("$cluster" env)"
+
+./deploy.sh
+target/release/faultline-e2e prove --gateway-url http://198.51.100.1 --deploy-script ./deploy.sh --with-delete

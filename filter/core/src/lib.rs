@@ -1,1 +1,28 @@
-//! The filter's pure core: configuration, routes, outcomes and annotations, with no host in it.
+//! The filter's pure core: bytes in, decisions out, with no host in it.
+//!
+//! The way of a request through it: [`Config::parse`] reads the plugin's configuration once;
+//! [`RouteTable::admit`] decides over path and method; [`Outcome::of`] names how the exchange
+//! ended; [`annotate`] says so in standard headers and [`metrics`] in bounded metric names.
+//!
+//! Nothing here panics, whatever the bytes: the lints refuse what could, and the properties in
+//! `tests/` look for what the lints miss.
+
+pub mod annotate;
+pub mod config;
+pub mod flags;
+mod json;
+pub mod method;
+pub mod metrics;
+pub mod outcome;
+pub mod path;
+pub mod problem;
+pub mod route;
+
+pub use annotate::{Origin, Report};
+pub use config::{Config, Fallback};
+pub use flags::Flags;
+pub use json::ConfigError;
+pub use method::Methods;
+pub use metrics::Labels;
+pub use outcome::Outcome;
+pub use route::{Admission, Pattern, Route, RouteTable, Slot};

@@ -1,0 +1,107 @@
+//! Metric names: bounded in number, since a proxy never forgets one.
+
+use crate::outcome::Outcome;
+
+/// The most route names a configuration may observe: with them, the metrics stay below 1,000.
+pub const MAX_OBSERVED: usize = 64;
+
+/// Requests whose path no route matches.
+pub const UNKNOWN_ROUTES: &str = "faultline_unknown_routes";
+/// Requests whose route does not take their method.
+pub const METHOD_NOT_ALLOWED: &str = "faultline_method_not_allowed";
+/// Configurations refused.
+pub const CONFIG_ERRORS: &str = "faultline_config_errors";
+
+/// How the route and the outcome are written into a metric's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Labels {
+    /// After it, between dots: `faultline_requests.log.timeout`.
+    #[default]
+    Plain,
+    /// Before it, in the encoding that Istio's bootstrap turns into labels:
+    /// `route=.=log;.;outcome=.=timeout;.;faultline_requests`.
+    Tagged,
+}
+
+/// What is measured for each observed route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouteMetric {
+    /// Counter: requests that ended so.
+    Requests(Outcome),
+    /// Counter: tries beyond the first.
+    Retries,
+    /// Counter: requests that a fault delayed, whatever their outcome.
+    DelaysInjected,
+    /// Histogram: milliseconds from the request's first byte to the response's last.
+    DurationMs,
+}
+
+impl RouteMetric {
+    /// Its name for the route `route`.
+    pub fn name(self, route: &str, labels: Labels) -> String {
+        let base = match self {
+            Self::Requests(_) => "faultline_requests",
+            Self::Retries => "faultline_retries",
+            Self::DelaysInjected => "faultline_delays_injected",
+            Self::DurationMs => "faultline_duration_ms",
+        };
+        let outcome = match self {
+            Self::Requests(outcome) => Some(outcome.name()),
+            _ => None,
+        };
+        match (labels, outcome) {
+            (Labels::Plain, None) => format!("{base}.{route}"),
+            (Labels::Plain, Some(outcome)) => format!("{base}.{route}.{outcome}"),
+            (Labels::Tagged, None) => format!("route=.={route};.;{base}"),
+            (Labels::Tagged, Some(outcome)) => {
+                format!("route=.={route};.;outcome=.={outcome};.;{base}")
+            }
+        }
+    }
+}
+
+/// Whether `name` may name an observed route: it becomes part of metric names.
+pub fn is_route_name(name: &str) -> bool {
+    (1..=32).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_and_without_labels() {
+        let timeouts = RouteMetric::Requests(Outcome::Timeout);
+        let names = |metric: RouteMetric| {
+            [Labels::Plain, Labels::Tagged].map(|labels| metric.name("log", labels))
+        };
+        assert_eq!(
+            names(timeouts),
+            [
+                "faultline_requests.log.timeout",
+                "route=.=log;.;outcome=.=timeout;.;faultline_requests"
+            ]
+        );
+        assert_eq!(
+            names(RouteMetric::DurationMs),
+            [
+                "faultline_duration_ms.log",
+                "route=.=log;.;faultline_duration_ms"
+            ]
+        );
+    }
+
+    /// Prometheus turns the dots into underscores: no two metrics may become one.
+    #[test]
+    fn flattened_names_stay_apart() {
+        for outcome in Outcome::ALL {
+            for other in Outcome::ALL {
+                let tail = format!("_{}", other.name());
+                assert!(!outcome.name().ends_with(&tail), "{outcome:?} {other:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Puts Faultline on the cluster of the current kubectl context, and proves that it works.
+#
+# Usage: ./deploy.sh --registry HOST[:PORT][/PATH] [OPTION]...
+#
+# Checks first, and changes nothing unless every check passes. Then builds the images and the filter,
+# pushes them, installs Istio where there is none, applies everything pinned by digest, waits, and sends
+# real requests. Run again, it changes nothing and proves the same.
+#
+#   --registry HOST[:PORT][/PATH]   where images are pushed, and where the cluster pulls them from
+#   --insecure-registry             the registry speaks plain HTTP, or has a certificate nobody knows
+#   --namespace NAME                Faultline's own namespace (default: faultline)
+#   --istio-config FILE             an IstioOperator file laid over istio/installation.yaml
+#   --timeout SECONDS               the longest that each single wait may take (default: 300)
+#   --skip-build                    build and push nothing: use what is deployed, else what the registry has
+#   --skip-istio                    never install Istio
+#   --dry-run                       render, let the server validate, change and build nothing
+#   --status                        show what is deployed; exit code 0 when all of it is ready
+#   --delete                        remove Faultline, and Istio too if this script installed it
+#   --help                          this text
+#
+# Each option is also read from the environment: FAULTLINE_REGISTRY, FAULTLINE_SKIP_BUILD=true, and so on.
+# Exit codes: 0 done, 1 failed (a sentence says why, and what to do next), 2 wrong usage.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$root/deploy/console.sh"
+. "$root/deploy/options.sh"
+. "$root/deploy/cluster.sh"
+. "$root/deploy/lock.sh"
+. "$root/deploy/registry.sh"
+. "$root/deploy/preflight.sh"
+. "$root/deploy/images.sh"
+. "$root/deploy/istio.sh"
+. "$root/deploy/apply.sh"
+. "$root/deploy/gateway.sh"
+. "$root/deploy/delete.sh"
+. "$root/deploy/status.sh"
+
+deploy() {
+  steps=7
+  step Check;  preflight
+  step Build;  build
+  step Push;   push
+  lock
+  step Istio;  install_istio
+  step Apply;  apply
+  step Wait;   wait_for_pods; wait_for_gateway
+  step Prove;  prove
+  next_commands
+}
+
+dry_run() {
+  steps=2
+  step Check;  preflight
+  step Render; validate
+}
+
+delete() {
+  steps=2
+  step Check;  preflight_delete
+  lock_if_there
+  step Delete; delete_everything
+}
+
+parse "$@"
+cd "$root"
+open_console
+pin_context
+case $mode in
+  deploy) deploy ;;
+  dry-run) dry_run ;;
+  delete) delete ;;
+  status) status ;;
+esac

@@ -1,0 +1,81 @@
+# shellcheck shell=bash disable=SC2034,SC2154  # the parts of deploy.sh share their variables
+# From a deployed application to one that demonstrably answers.
+
+wait_for_gateway() {
+  until_true "$timeout" gateway_has_address || die_no_address
+  gateway_url=http://$gateway_address/
+  steady=0
+  until_true "$timeout" gateway_steady || die_not_steady
+  ok "custom-app and log-agent are ready, the gateway answers at $gateway_url"
+}
+
+# Sets gateway_address.
+gateway_has_address() {
+  local found
+  found=$(kube -n "$gateway_namespace" get service "$gateway_service" \
+    -o 'jsonpath={.status.loadBalancer.ingress[0].ip}{.status.loadBalancer.ingress[0].hostname}' 2>>"$log") || return 1
+  [ -n "$found" ] || return 1
+  case $found in *:*) found=[$found] ;; esac
+  gateway_address=$found
+}
+
+die_no_address() {
+  die "the gateway's service $gateway_namespace/$gateway_service got no address in $timeout s: this cluster has no load balancer" \
+    "Give it one (kind: cloud-provider-kind; minikube: minikube tunnel), and run this again with --skip-build.
+To look at it without one: kubectl -n $gateway_namespace port-forward service/$gateway_service 8080:80; curl http://localhost:8080/"
+}
+
+# A proxy takes over new configuration a moment after it was applied, each on its own: five good rounds in a
+# row, each a route that works and an unknown path refused by the filter, not by the route behind it.
+gateway_steady() {
+  local home unknown
+  home=$(curl -s --max-time 5 -o /dev/null -w '%{http_code}' "$gateway_url" 2>>"$log") || home=none
+  unknown=$(curl -s --max-time 5 -o /dev/null -w '%{http_code} %header{proxy-status}' "${gateway_url}no-such-route" 2>>"$log") || unknown=none
+  last_seen="/ → $home, /no-such-route → $unknown"
+  case "$home $unknown" in
+    '200 404 '*faultline*) steady=$((steady + 1)) ;;
+    *) steady=0 ;;
+  esac
+  [ "$steady" -ge 5 ]
+}
+
+die_not_steady() {
+  printf '%s\n' "$last_seen" >>"$log"
+  case $last_seen in
+    '/ → 200, /no-such-route → 404'*)
+      die "the gateway answers, but without the filter: its proxy could not load the module from $image_filter" \
+        "Can the cluster reach that registry? kubectl -n $gateway_namespace logs deployment/$gateway_service | grep -i wasm" ;;
+    '/ → 500'*)
+      die "the gateway answers 500: its proxy refuses the module $image_filter" \
+        "Why: kubectl -n $gateway_namespace logs deployment/$gateway_service | grep -i wasm. Until then, without the filter: kubectl -n $gateway_namespace delete wasmplugin faultline-gateway" ;;
+    '/ → none'*)
+      die "nothing answers at $gateway_url" "Can this machine reach that address? kubectl -n $gateway_namespace get service $gateway_service" ;;
+    *)
+      die "the gateway at $gateway_url does not answer as it should: $last_seen" \
+        "Look at: kubectl -n $gateway_namespace logs deployment/$gateway_service --tail 20" ;;
+  esac
+}
+
+prove() {
+  local suite
+  suite=$(built "${target:-none}/release/faultline-e2e")
+  if [ ! -x "$suite" ]; then
+    ok "SKIPPED: the suite is not built here (--skip-build)"
+    return
+  fi
+  local arguments=(prove --quick --gateway-url "$gateway_url" --namespace "$namespace" --probe-image "$image_e2e")
+  clear_line
+  "$suite" "${arguments[@]}" || die "the application is deployed, but not every feature works as it should" \
+    "The lines above say which; again, and alone: $suite ${arguments[*]} --only CASE"
+  ok "every feature works, shown by real requests"
+}
+
+next_commands() {
+  printf '\nGateway: %s%s%s\n\n' "$bold" "$gateway_url" "$reset"
+  printf '  %-52s %s%s%s\n' \
+    "curl $gateway_url" "$dim" "the application" "$reset" \
+    "curl -i ${gateway_url}log" "$dim" "504 after one second and three attempts" "$reset" \
+    "curl -i ${gateway_url}nothing" "$dim" "404 from the filter" "$reset" \
+    "./deploy.sh --status" "$dim" "what runs" "$reset" \
+    "./deploy.sh --delete" "$dim" "take it all away" "$reset"
+}

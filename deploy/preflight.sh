@@ -1,0 +1,184 @@
+# shellcheck shell=bash disable=SC2034,SC2154  # the parts of deploy.sh share their variables
+# Everything that can be known to fail is found here, before anything is changed.
+
+preflight() {
+  check_tools
+  check_rights
+  check_cluster
+  if [ "$mode" = deploy ]; then
+    refuse_if_locked
+    if [ "$skip_build" = false ]; then
+      check_build_tools
+      check_container_tool
+      check_registry
+    fi
+  fi
+  ok "Kubernetes $kubernetes_version ($context), $(istio_in_words), namespace $namespace"
+}
+
+preflight_delete() {
+  check_tools
+  need delete '' namespaces
+  need get '' namespaces customresourcedefinitions.apiextensions.k8s.io
+  need list '' deployments.apps services pods
+  check_needs
+  find_namespace
+  [ "$namespace_state" != foreign ] || die_foreign
+  find_istio
+  find_gateway
+  ok "Kubernetes $kubernetes_version ($context), namespace $namespace"
+}
+
+check_tools() {
+  command -v curl >/dev/null || die "curl is not installed" "Debian: apt-get install curl"
+  at_least "$kubernetes_version" "$oldest_kubernetes" ||
+    die "the cluster runs Kubernetes $kubernetes_version; Faultline needs $oldest_kubernetes for native sidecars"
+}
+
+# need VERB NAMESPACE RESOURCE[.GROUP]...: notes what this run must be allowed to do; an empty namespace means all.
+need() {
+  local verb=$1 where=$2 resource group
+  shift 2
+  for resource in "$@"; do
+    group=''
+    case $resource in *.*) group=${resource#*.} ;; esac
+    printf -- '---\n{apiVersion: authorization.k8s.io/v1, kind: SelfSubjectAccessReview, spec: {resourceAttributes: {verb: "%s", group: "%s", resource: "%s", namespace: "%s"}}}\n' \
+      "$verb" "$group" "${resource%%.*}" "$where" >>"$scratch/needs"
+  done
+}
+
+# What `kubectl auth can-i` asks, for all needs in one call.
+check_needs() {
+  local denied verb resource where
+  denied=$(kube create --validate=false -f "$scratch/needs" \
+    -o 'jsonpath={.status.allowed} {.spec.resourceAttributes.verb} {.spec.resourceAttributes.resource} {.spec.resourceAttributes.namespace}{"\n"}' 2>>"$log") ||
+    die "the cluster does not say what you may do on it (context \"$context\")"
+  : >"$scratch/needs"
+  while read -r _ verb resource where; do
+    die "you may not $verb $resource${where:+ in the namespace $where} on this cluster (context \"$context\")" \
+      "Ask its administrator, or use another context: kubectl config use-context NAME"
+  done < <(grep -v '^true ' <<<"$denied")
+}
+
+check_rights() {
+  need get '' namespaces nodes storageclasses.storage.k8s.io customresourcedefinitions.apiextensions.k8s.io
+  need list '' deployments.apps services pods
+  need create '' namespaces
+  local verb
+  for verb in create patch; do
+    need "$verb" "$namespace" deployments.apps services serviceaccounts persistentvolumeclaims \
+      poddisruptionbudgets.policy leases.coordination.k8s.io gateways.networking.istio.io \
+      virtualservices.networking.istio.io destinationrules.networking.istio.io \
+      peerauthentications.security.istio.io authorizationpolicies.security.istio.io wasmplugins.extensions.istio.io
+  done
+  check_needs
+}
+
+check_cluster() {
+  find_namespace
+  case $namespace_state in
+    foreign) die_foreign ;;
+    terminating) die "the namespace $namespace is still being deleted" "Wait for it: kubectl wait --for=delete namespace/$namespace" ;;
+  esac
+  check_istio
+  check_other_instance
+  check_storage
+}
+
+die_foreign() {
+  die "the namespace $namespace is there already and is not Faultline's" \
+    "Choose another with --namespace; or give it to Faultline, which may then delete it: kubectl label namespace $namespace $part_of"
+}
+
+check_istio() {
+  find_istio
+  find_gateway
+  if [ -z "$istio_namespace" ] || [ "$istio_mark" = installing ]; then
+    [ "$mode" = dry-run ] || check_istio_can_be_installed
+    return
+  fi
+  at_least "$istio_version" "$oldest_istio" ||
+    die "Istio $istio_version is installed; Faultline needs $oldest_istio or newer" "Upgrade it: https://istio.io/latest/docs/setup/upgrade/"
+  [ -n "$gateway_namespace" ] ||
+    die "Istio is installed, but no gateway: no Service has the label istio=ingressgateway" \
+      "Install one: https://istio.io/latest/docs/setup/additional-setup/gateway/"
+  need create "$gateway_namespace" wasmplugins.extensions.istio.io
+  need patch "$gateway_namespace" wasmplugins.extensions.istio.io
+  check_needs
+  warn_without_labels
+}
+
+check_istio_can_be_installed() {
+  [ "$skip_istio" = false ] || die "Istio is not installed on the cluster, and --skip-istio says not to install it"
+  command -v istioctl >/dev/null ||
+    die "Istio is not installed on the cluster, and istioctl, which installs it, is not on the PATH" \
+      "Get it: curl -L https://istio.io/downloadIstio | sh -; then add its bin folder to the PATH"
+  need '*' '' '*.*'   # what the installation makes: definitions, cluster roles, webhooks
+  check_needs
+}
+
+# The installation is somebody's: it is looked at, never touched.
+warn_without_labels() {
+  local meshes tag
+  meshes=$(ask -n "$istio_namespace" get configmaps -l release=istio -o 'jsonpath={.items[*].data.mesh}')
+  for tag in route outcome; do
+    grep -qE "^ *- *[\"']?${tag}[\"']? *$" <<<"$meshes" ||
+      warn "Istio's extraStatTags lack \"$tag\": metrics come with raw names (istio/installation.yaml shows the setting)"
+  done
+}
+
+# One gateway has one plugin of Faultline's; a second instance would take it over.
+check_other_instance() {
+  local other
+  [ -n "$gateway_namespace" ] && [ -n "$(ask get crd wasmplugins.extensions.istio.io --ignore-not-found -o name)" ] || return 0
+  other=$(ask -n "$gateway_namespace" get wasmplugin faultline-gateway --ignore-not-found \
+    -o 'jsonpath={.metadata.labels.app\.kubernetes\.io/instance}')
+  [ -z "$other" ] || [ "$other" = "$namespace" ] ||
+    die "Faultline already runs behind this gateway, in the namespace $other" \
+      "Use that one (--namespace $other), or remove it first: ./deploy.sh --delete --namespace $other"
+}
+
+check_storage() {
+  local default
+  [ -z "$(ask -n "$namespace" get persistentvolumeclaim log-agent --ignore-not-found -o name)" ] || return 0
+  default=$(ask get storageclasses \
+    -o 'jsonpath={.items[?(@.metadata.annotations.storageclass\.kubernetes\.io/is-default-class=="true")].metadata.name}')
+  [ -n "$default" ] || die "the cluster has no default storage class, and the log agent needs a volume" \
+    "Make one the default: kubectl annotate storageclass NAME storageclass.kubernetes.io/is-default-class=true"
+}
+
+# Sets target, the platform the services are built for: the cluster's, which must be this machine's.
+check_build_tools() {
+  local machine architectures
+  command -v cargo >/dev/null || die "cargo is not installed" "See https://rustup.rs, or deploy what is built already: --skip-build"
+  machine=$(uname -m)
+  case $machine in aarch64|arm64) machine=arm64 target=aarch64-unknown-linux-musl ;; *) machine=amd64 target=x86_64-unknown-linux-musl ;; esac
+  architectures=$(ask get nodes -o 'jsonpath={range .items[*]}{.status.nodeInfo.architecture}{"\n"}{end}' | sort -u | paste -sd, -)
+  [ "$architectures" = "$machine" ] ||
+    die "the cluster's nodes are $architectures, this machine builds for $machine" \
+      "Build on a machine of that kind; then here: --skip-build"
+  local platform
+  for platform in "$target" wasm32-wasip1; do
+    (cd "$root" && [ -d "$(rustc --print target-libdir --target "$platform" 2>>"$log")" ]) ||
+      die "Rust's target $platform is not installed" "In this folder: rustup target add $platform"
+  done
+  command -v musl-gcc >/dev/null ||
+    die "musl-gcc, which links SQLite statically, is not installed" "Debian: apt-get install musl-tools"
+}
+
+# Sets container_tool: the first that can build here. A docker client without a daemon cannot.
+check_container_tool() {
+  local tool
+  for tool in buildah podman docker; do
+    command -v "$tool" >/dev/null || continue
+    if "$tool" info >>"$log" 2>&1; then container_tool=$tool; return; fi
+  done
+  die "no container tool works here" "Install buildah, podman or docker (with its daemon running)"
+}
+
+check_registry() {
+  [ -n "$registry" ] || die "no registry is named" "Say where images are pushed to and pulled from: --registry HOST[:PORT][/PATH]"
+  registry_answers ||
+    die "the registry $(registry_host) does not answer" \
+      "Is the name right? If it speaks plain HTTP or has a certificate of its own: --insecure-registry"
+}

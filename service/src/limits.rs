@@ -1,0 +1,64 @@
+//! What one request may take, and how many there may be at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use metrics::counter;
+use tokio::sync::Semaphore;
+
+use crate::problem::Problem;
+
+/// The limits of a service's own routes (health and metrics have none: they must answer under load).
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The longest body, in bytes; a longer one gets 413.
+    pub body_bytes: usize,
+    /// How long a caller may take to send its body; after that it gets 408.
+    pub body_time: Duration,
+    /// How long an answer's head may take; after that the caller gets 504.
+    pub answer_time: Duration,
+    /// How many requests may be under way; one more gets 503.
+    pub in_flight: usize,
+}
+
+#[derive(Clone)]
+pub(crate) struct Guard {
+    slots: Arc<Semaphore>,
+    answer_time: Duration,
+}
+
+impl Guard {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let slots = Arc::new(Semaphore::new(limits.in_flight.min(Semaphore::MAX_PERMITS)));
+        Self {
+            slots,
+            answer_time: limits.answer_time,
+        }
+    }
+}
+
+pub(crate) async fn enforce(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let Ok(_slot) = guard.slots.try_acquire() else {
+        counter!("http_requests_shed_total").increment(1);
+        return Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many requests at once; nothing was done",
+        )
+        .retry_after(Duration::from_secs(1))
+        .into_response();
+    };
+    match tokio::time::timeout(guard.answer_time, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let detail = format!(
+                "no answer within {:?}; whether it was done is not known: repeat it with the same x-request-id",
+                guard.answer_time
+            );
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, detail).into_response()
+        }
+    }
+}

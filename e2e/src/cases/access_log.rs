@@ -1,0 +1,79 @@
+//! The gateway's access log says what the filter decided.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+
+use crate::case::{Case, Outcome, Tier, Unmet, expect};
+use crate::cases::sightings;
+use crate::converge;
+use crate::environment::{App, Environment};
+use crate::gateway::marker;
+use crate::parse::log::{self, Line};
+
+pub(super) const OUTCOME: Case = Case {
+    feature: "annotations",
+    name: "access-log",
+    tier: Tier::Quick,
+    claim: "the gateway's access log has the outcome, flags and attempts of a timed out /log",
+    run: |environment| Box::pin(outcome(environment)),
+};
+
+async fn outcome(environment: &Environment) -> Outcome {
+    let cluster = environment.mesh.cluster();
+    let mesh = [
+        "get",
+        "configmap",
+        "istio",
+        "-n",
+        &cluster.names.gateway_namespace,
+    ];
+    let mesh = cluster.kubectl.json(&mesh).await?;
+    if !mesh.to_string().contains("wasm.faultline.outcome") {
+        let reason = "this Istio was installed without the outcome in its access log (istio/installation.yaml)";
+        return Err(Unmet::Skipped(reason.to_owned()));
+    }
+    let since = Instant::now();
+    let marker = marker("access-log");
+    environment.gateway.fetch("/log", &marker).await?;
+    let lines = sightings::requests(environment, App::CustomApp, &marker, since, 1).await?;
+    let id = sightings::field(lines.first().context("no line")?, "request_id")?;
+    // Envoy writes its access log once a second
+    let wait = Duration::from_secs(15);
+    let line = converge::eventually(
+        &format!("request {id} in the gateway's access log"),
+        wait,
+        async || {
+            for pod in cluster.gateways().await? {
+                let log = log::lines(&cluster.pod_log(&pod, "istio-proxy", since, &[]).await?);
+                if let Some(line) = log
+                    .into_iter()
+                    .find(|line| line.text("request_id") == Some(id))
+                {
+                    return Ok(line);
+                }
+            }
+            bail!("not there")
+        },
+    )
+    .await?;
+    let shown = |line: &Line| {
+        let text = |name| line.text(name).unwrap_or("-").to_owned();
+        let attempts = line
+            .number("attempts")
+            .map_or_else(|| text("attempts"), |it| it.to_string());
+        format!(
+            "outcome={} flags={} attempts={attempts}",
+            text("outcome"),
+            text("flags")
+        )
+    };
+    let expected = "outcome=timeout flags=UT attempts=3";
+    expect(
+        shown(&line) == expected,
+        expected,
+        shown(&line),
+        "accessLogFormat in installation.yaml",
+    )?;
+    Ok(shown(&line))
+}

@@ -1,0 +1,49 @@
+//! `istioctl analyze` finds nothing.
+
+use std::io::ErrorKind;
+
+use anyhow::{Context as _, anyhow};
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::case::{Case, Outcome, Tier, Unmet, expect};
+use crate::environment::Environment;
+
+pub(super) const CLEAN: Case = Case {
+    feature: "istioctl analyze",
+    name: "analyze",
+    tier: Tier::Quick,
+    claim: "istioctl analyze has no finding in the namespace, of any level",
+    run: |environment| Box::pin(clean(environment)),
+};
+
+async fn clean(environment: &Environment) -> Outcome {
+    let namespace = &environment.mesh.cluster().names.namespace;
+    let run = Command::new("istioctl")
+        .args(["analyze", "-n", namespace, "--output", "json"])
+        .kill_on_drop(true)
+        .output()
+        .await;
+    let output = match run {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(Unmet::Skipped("istioctl is not on the PATH".to_owned()));
+        }
+        run => run.context("running istioctl")?,
+    };
+    // with findings it fails too; without JSON it could not look
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stderr);
+    let findings: Vec<Value> = match printed.trim() {
+        "" if output.status.success() => Vec::new(),
+        printed => serde_json::from_str(printed)
+            .map_err(|_| anyhow!("istioctl analyze: {}", said.trim()))?,
+    };
+    let shown: Vec<String> = findings.iter().map(Value::to_string).collect();
+    expect(
+        shown.is_empty(),
+        "no finding",
+        shown.join("; "),
+        format!("`istioctl analyze -n {namespace}`"),
+    )?;
+    Ok(format!("no finding in namespace {namespace}"))
+}

@@ -1,0 +1,127 @@
+//! Annotations: `proxy-status` and `server-timing`, read by their specifications.
+
+use anyhow::Context as _;
+use reqwest::Method;
+
+use crate::case::{Case, Outcome, Tier, expect};
+use crate::cases::sightings;
+use crate::environment::Environment;
+use crate::gateway::marker;
+use crate::parse::server_timing;
+
+pub(super) const NOT_FOUND: Case = Case {
+    feature: "annotations",
+    name: "annotated-404",
+    tier: Tier::Quick,
+    claim: "an unknown path: problem+json, proxy-status with error=destination_not_found (RFC 9209)",
+    run: |environment| Box::pin(not_found(environment)),
+};
+
+pub(super) const METHOD: Case = Case {
+    feature: "annotations",
+    name: "annotated-405",
+    tier: Tier::Quick,
+    claim: "DELETE of a known path: 405, allow, problem+json, proxy-status with error=http_request_denied",
+    run: |environment| Box::pin(method(environment)),
+};
+
+pub(super) const TIMEOUT: Case = Case {
+    feature: "annotations",
+    name: "annotated-504",
+    tier: Tier::Quick,
+    claim: "/log: proxy-status with error=http_response_timeout, 3 attempts; server-timing 950 to 1200 ms",
+    run: |environment| Box::pin(timeout(environment)),
+};
+
+const LOOK: &str = "the filter's annotations, and whether the gateway's plugin is loaded";
+
+async fn not_found(environment: &Environment) -> Outcome {
+    let answer = environment
+        .gateway
+        .fetch("/nowhere", &marker("annotated-404"))
+        .await?;
+    sightings::marked_not_found(&answer)?;
+    Ok(format!(
+        "proxy-status: {}",
+        answer.header("proxy-status").unwrap_or_default()
+    ))
+}
+
+async fn method(environment: &Environment) -> Outcome {
+    let ask = environment
+        .gateway
+        .get("/status")
+        .method(Method::DELETE)
+        .marked(&marker("annotated-405"));
+    let answer = environment.gateway.send(ask).await.answer()?;
+    expect(answer.status == 405, "405", answer.summary(), LOOK)?;
+    let allow = answer.header("allow").unwrap_or_default();
+    expect(
+        allow == "GET, HEAD",
+        "allow: GET, HEAD",
+        allow.clone(),
+        LOOK,
+    )?;
+    let hop = sightings::mark(&answer)?;
+    let outcome = hop.details.get("outcome").map(String::as_str);
+    expect(
+        hop.error.as_deref() == Some("http_request_denied")
+            && outcome == Some("method_not_allowed"),
+        "error=http_request_denied, outcome=method_not_allowed",
+        format!("{hop:?}"),
+        LOOK,
+    )?;
+    let media = answer.header("content-type").unwrap_or_default();
+    expect(
+        media.starts_with("application/problem+json"),
+        "problem+json",
+        media,
+        LOOK,
+    )?;
+    Ok(format!(
+        "405, allow: {allow}, {}",
+        answer.header("proxy-status").unwrap_or_default()
+    ))
+}
+
+async fn timeout(environment: &Environment) -> Outcome {
+    let answer = environment
+        .gateway
+        .fetch("/log", &marker("annotated-504"))
+        .await?;
+    expect(answer.status == 504, "504", answer.summary(), LOOK)?;
+    let hop = sightings::mark(&answer)?;
+    let detail = |key: &str| hop.details.get(key).map(String::as_str);
+    expect(
+        hop.error.as_deref() == Some("http_response_timeout")
+            && detail("outcome") == Some("timeout")
+            && detail("attempts") == Some("3"),
+        "error=http_response_timeout, outcome=timeout attempts=3",
+        format!("{hop:?}"),
+        LOOK,
+    )?;
+    let value = answer.header("server-timing").context("no server-timing")?;
+    let metrics = server_timing::parse(&value)?;
+    let metric = |name: &str| metrics.iter().find(|metric| metric.name == name);
+    let own = metric("faultline").context("no faultline in server-timing")?;
+    let duration = own
+        .duration
+        .context("faultline has no dur in server-timing")?;
+    expect(
+        (950.0..=1200.0).contains(&duration) && own.description.as_deref() == Some("timeout"),
+        "faultline;dur=950 to 1200;desc=\"timeout\"",
+        value.clone(),
+        LOOK,
+    )?;
+    let attempts = metric("attempts").and_then(|metric| metric.description.as_deref());
+    expect(
+        attempts == Some("3"),
+        "attempts;desc=\"3\"",
+        value.clone(),
+        LOOK,
+    )?;
+    Ok(format!(
+        "{}; server-timing: {value}",
+        answer.header("proxy-status").unwrap_or_default()
+    ))
+}

@@ -1,0 +1,59 @@
+//! The cases, in the order they run: reads first, then what changes the mesh, the script last.
+
+mod access_log;
+mod analyze;
+mod annotations;
+mod authorization;
+mod broken;
+mod delay;
+mod deploy;
+mod gateway;
+mod healthy;
+mod injection;
+mod limits;
+mod lost;
+mod mtls;
+mod oci;
+mod retries;
+mod routing;
+mod script;
+mod sightings;
+mod timeout;
+mod tricks;
+mod unknown;
+
+use crate::case::Case;
+
+/// Every case.
+pub const ALL: &[Case] = &[
+    gateway::PORT_80,
+    injection::SIDECARS,
+    routing::ROUTES,
+    unknown::NOT_FOUND,
+    unknown::NORMALISED,
+    annotations::NOT_FOUND,
+    annotations::METHOD,
+    annotations::TIMEOUT,
+    delay::DELAY,
+    delay::COUNTED,
+    timeout::GET,
+    timeout::POST,
+    retries::ATTEMPTS,
+    retries::COUNTED,
+    limits::CONFIGURED,
+    limits::BURST,
+    mtls::PLAINTEXT,
+    mtls::IDENTITIES,
+    authorization::STRANGER,
+    oci::DIGEST,
+    access_log::OUTCOME,
+    analyze::CLEAN,
+    healthy::NO_FAULT,
+    broken::DELETED,
+    broken::WRONG_DIGEST,
+    broken::BROKEN_MODULE,
+    lost::NOTHING_LOST,
+    deploy::AGAIN,
+    deploy::REFUSALS,
+    deploy::DELETE,
+];

@@ -1,0 +1,143 @@
+//! Requests as the applications' logs show them, and other questions that several cases ask.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+
+use crate::case::{Unmet, expect};
+use crate::converge;
+use crate::environment::{App, Environment, Lives, Proxy};
+use crate::exchange::Answer;
+use crate::parse::log::Line;
+use crate::parse::proxy_status::{self, Hop};
+use crate::parse::stats::Stats;
+
+/// Within this an application's line is in its log.
+const WRITTEN: Duration = Duration::from_secs(15);
+
+/// The lines of requests with this marker, once there are at least `count` of them.
+///
+/// # Errors
+/// When there are fewer.
+pub(super) async fn requests(
+    environment: &Environment,
+    app: App,
+    marker: &str,
+    since: Instant,
+    count: usize,
+) -> Result<Vec<Line>, Unmet> {
+    let name = app.name();
+    converge::eventually(
+        &format!("{count} requests in {name}'s log"),
+        WRITTEN,
+        async || {
+            let mut lines = environment.mesh.log(app, Lives::Current, since).await?;
+            lines.retain(|line| line.is_from(marker));
+            if lines.len() < count {
+                bail!("{} lines with user agent {marker}", lines.len());
+            }
+            Ok(lines)
+        },
+    )
+    .await
+}
+
+/// The first line of a request with this id, once there is one.
+///
+/// # Errors
+/// When there is none.
+pub(super) async fn request_with_id(
+    environment: &Environment,
+    app: App,
+    id: &str,
+    since: Instant,
+) -> Result<Line, Unmet> {
+    converge::eventually(
+        &format!("request {id} in {}'s log", app.name()),
+        WRITTEN,
+        async || {
+            let lines = environment.mesh.log(app, Lives::Current, since).await?;
+            let line = lines
+                .into_iter()
+                .find(|line| line.is_request() && line.text("request_id") == Some(id));
+            line.context("not there")
+        },
+    )
+    .await
+}
+
+/// A field of a log line that must be there.
+pub(super) fn field<'a>(line: &'a Line, name: &str) -> Result<&'a str, Unmet> {
+    let missing = || {
+        Unmet::failed(
+            format!("a field {name} in each line"),
+            "none",
+            "the service's log",
+        )
+    };
+    line.text(name).ok_or_else(missing)
+}
+
+/// What the filter says of an answer in `proxy-status`.
+pub(super) fn mark(answer: &Answer) -> anyhow::Result<Hop> {
+    let value = answer.header("proxy-status").context("no proxy-status")?;
+    proxy_status::by("faultline", &value)
+}
+
+/// Fails unless an answer is the filter's 404.
+pub(super) fn marked_not_found(answer: &Answer) -> anyhow::Result<()> {
+    not_found(answer)?;
+    let hop = mark(answer)?;
+    let outcome = hop.details.get("outcome").map(String::as_str);
+    if hop.error.as_deref() != Some("destination_not_found") || outcome != Some("unknown_route") {
+        bail!("proxy-status says {hop:?}");
+    }
+    Ok(())
+}
+
+/// Fails unless an answer is the 404 of the VirtualService, without a mark.
+pub(super) fn bare_not_found(answer: &Answer) -> anyhow::Result<()> {
+    not_found(answer)?;
+    if let Ok(hop) = mark(answer) {
+        bail!("the filter answered: {hop:?}");
+    }
+    Ok(())
+}
+
+fn not_found(answer: &Answer) -> anyhow::Result<()> {
+    let problem: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
+    let media = answer.header("content-type").unwrap_or_default();
+    if answer.status != 404
+        || !media.starts_with("application/problem+json")
+        || problem.get("status").and_then(serde_json::Value::as_u64) != Some(404)
+    {
+        bail!("{media}: {}", answer.summary());
+    }
+    Ok(())
+}
+
+/// Fails unless a duration lies within the tolerance.
+pub(super) fn within(what: &str, millis: u64, least: u64, most: u64) -> Result<(), Unmet> {
+    expect(
+        (least..=most).contains(&millis),
+        format!("{what} between {least} and {most} ms"),
+        format!("{millis} ms"),
+        "the load of this machine, then the VirtualServices",
+    )
+}
+
+/// What the filter at a proxy has counted, where its labels are readable.
+///
+/// # Errors
+/// [`Unmet::Skipped`] on an Istio whose proxies do not split the labels out of the name.
+pub(super) async fn counters(environment: &Environment, proxy: Proxy) -> Result<Stats, Unmet> {
+    let stats = environment.mesh.stats(proxy).await?;
+    if stats.has_raw_labels("faultline_requests") {
+        return Err(Unmet::Skipped(
+            "this Istio was not installed with extraStatTags [route, outcome], so the filter's labels are \
+             still in the metrics' names (istio/installation.yaml)"
+                .to_owned(),
+        ));
+    }
+    Ok(stats)
+}

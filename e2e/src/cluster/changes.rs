@@ -1,0 +1,201 @@
+//! Changes to the mesh that are always undone.
+
+use std::fmt;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use super::Cluster;
+
+/// A resource of the mesh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// Kind, fully named, such as `wasmplugins.extensions.istio.io`.
+    pub kind: &'static str,
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: &'static str,
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{} in {}", self.kind, self.name, self.namespace)
+    }
+}
+
+/// A resource as it was.
+pub(super) struct Saved {
+    resource: Resource,
+    manifest: Value,
+}
+
+impl Cluster {
+    /// The mesh's VirtualService that injects the delay.
+    #[must_use]
+    pub fn delay(&self) -> Resource {
+        Resource {
+            kind: "virtualservices.networking.istio.io",
+            namespace: self.names.namespace.clone(),
+            name: "log-agent",
+        }
+    }
+
+    /// The gateway's plugin.
+    #[must_use]
+    pub fn gateway_plugin(&self) -> Resource {
+        Resource {
+            kind: "wasmplugins.extensions.istio.io",
+            namespace: self.names.gateway_namespace.clone(),
+            name: "faultline-gateway",
+        }
+    }
+
+    /// A resource as it is now.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn read(&self, resource: &Resource) -> Result<Value> {
+        let args = [
+            "get",
+            resource.kind,
+            resource.name,
+            "-n",
+            &resource.namespace,
+        ];
+        let mut args = args.to_vec();
+        args.push("--show-managed-fields");
+        self.kubectl.json(&args).await
+    }
+
+    /// Deletes a resource until [`Self::restore`].
+    ///
+    /// # Errors
+    /// When it cannot be saved or deleted.
+    pub async fn delete(&self, resource: &Resource) -> Result<()> {
+        self.save(resource).await?;
+        let args = [
+            "delete",
+            resource.kind,
+            resource.name,
+            "-n",
+            &resource.namespace,
+        ];
+        self.kubectl.run(&args).await.map(drop)
+    }
+
+    /// Changes a resource's spec by a merge patch until [`Self::restore`]; one that this suite has
+    /// deleted comes back changed.
+    ///
+    /// # Errors
+    /// When it cannot be saved or changed.
+    pub async fn change(&self, resource: &Resource, spec: &Value) -> Result<()> {
+        self.save(resource).await?;
+        let saved = self.saved.lock().await;
+        let saved = saved.iter().find(|saved| saved.resource == *resource);
+        let mut manifest = saved
+            .context("the resource was not saved")?
+            .manifest
+            .clone();
+        let Some(target) = manifest.get_mut("spec").and_then(Value::as_object_mut) else {
+            bail!("{resource} has no spec");
+        };
+        for (key, value) in spec.as_object().into_iter().flatten() {
+            if value.is_null() {
+                target.remove(key);
+            } else {
+                target.insert(key.clone(), value.clone());
+            }
+        }
+        self.put(resource, &manifest).await
+    }
+
+    /// Puts every changed resource back as it was.
+    ///
+    /// # Errors
+    /// When one cannot be put back; it stays on the list.
+    pub async fn restore(&self) -> Result<()> {
+        let mut saved = self.saved.lock().await;
+        while let Some(last) = saved.last() {
+            self.put(&last.resource, &last.manifest)
+                .await
+                .with_context(|| format!("{} could not be put back", last.resource))?;
+            saved.pop();
+        }
+        Ok(())
+    }
+
+    async fn save(&self, resource: &Resource) -> Result<()> {
+        let mut saved = self.saved.lock().await;
+        if !saved.iter().any(|saved| saved.resource == *resource) {
+            let mut manifest = self.read(resource).await?;
+            forget_instance(&mut manifest);
+            saved.push(Saved {
+                resource: resource.clone(),
+                manifest,
+            });
+        }
+        Ok(())
+    }
+
+    async fn put(&self, resource: &Resource, manifest: &Value) -> Result<()> {
+        let args = [
+            "get",
+            resource.kind,
+            resource.name,
+            "-n",
+            &resource.namespace,
+            "-o",
+            "name",
+        ];
+        let mut args = args.to_vec();
+        args.push("--ignore-not-found");
+        let there = !self.kubectl.run(&args).await?.trim().is_empty();
+        let verb = if there { "replace" } else { "create" };
+        self.kubectl
+            .feed(&[verb, "-f", "-"], &manifest.to_string())
+            .await
+            .map(drop)
+    }
+}
+
+/// Removes what belongs to one instance of a resource. Who manages which field stays, so that the next
+/// `kubectl apply` of the same manifest finds nothing to change.
+fn forget_instance(manifest: &mut Value) {
+    if let Some(object) = manifest.as_object_mut() {
+        object.remove("status");
+    }
+    if let Some(metadata) = manifest.get_mut("metadata").and_then(Value::as_object_mut) {
+        for key in [
+            "uid",
+            "resourceVersion",
+            "creationTimestamp",
+            "generation",
+            "selfLink",
+        ] {
+            metadata.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_instance_is_forgotten_and_the_rest_kept() {
+        let mut manifest = json!({
+            "kind": "K",
+            "metadata": {"name": "n", "uid": "u", "resourceVersion": "1", "labels": {"a": "b"}, "managedFields": []},
+            "spec": {"x": 1},
+            "status": {"y": 2},
+        });
+        forget_instance(&mut manifest);
+        let kept = json!({"name": "n", "labels": {"a": "b"}, "managedFields": []});
+        assert_eq!(
+            manifest,
+            json!({"kind": "K", "metadata": kept, "spec": {"x": 1}})
+        );
+    }
+}

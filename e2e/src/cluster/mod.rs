@@ -1,0 +1,233 @@
+//! The mesh on Kubernetes, through `kubectl` and the ambient kubeconfig.
+
+mod changes;
+mod kubectl;
+mod pod;
+mod probes;
+mod snapshot;
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use tokio::sync::{Mutex, OnceCell};
+
+pub use self::changes::Resource;
+pub use self::kubectl::Kubectl;
+pub use self::pod::{Container, Pod};
+pub use self::snapshot::Snapshot;
+
+use self::changes::Saved;
+use crate::environment::{App, Caller, Lives, Proxy};
+use crate::exchange::{Ask, Reply};
+use crate::parse::config::Config;
+use crate::parse::log::{self, Line};
+use crate::parse::stats::Stats;
+
+/// Where to find what on the cluster.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// The namespace of the deployment.
+    pub namespace: String,
+    /// The namespace of the ingress gateway.
+    pub gateway_namespace: String,
+    /// The image of the probes.
+    pub probe_image: String,
+}
+
+impl Names {
+    /// The namespace for what is not in the mesh.
+    #[must_use]
+    pub fn outside(&self) -> String {
+        format!("{}-outside", self.namespace)
+    }
+}
+
+/// A deployment on a cluster.
+pub struct Cluster {
+    /// The command line.
+    pub kubectl: Kubectl,
+    /// Where to find what.
+    pub names: Names,
+    probes: OnceCell<()>,
+    saved: Mutex<Vec<Saved>>,
+}
+
+impl Cluster {
+    /// A deployment; nothing is touched yet.
+    #[must_use]
+    pub fn new(names: Names) -> Self {
+        Self {
+            kubectl: Kubectl,
+            names,
+            probes: OnceCell::new(),
+            saved: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// The running pods of an application, oldest name first.
+    ///
+    /// # Errors
+    /// When they cannot be listed, or there is none.
+    pub async fn pods(&self, app: App) -> Result<Vec<Pod>> {
+        let selector = format!("app={}", app.name());
+        self.running(&self.names.namespace, &selector).await
+    }
+
+    /// The running pods of the ingress gateway.
+    ///
+    /// # Errors
+    /// As [`Self::pods`].
+    pub async fn gateways(&self) -> Result<Vec<Pod>> {
+        self.running(&self.names.gateway_namespace, "istio=ingressgateway")
+            .await
+    }
+
+    async fn running(&self, namespace: &str, selector: &str) -> Result<Vec<Pod>> {
+        let pods = self.list(namespace, &["-l", selector]).await?;
+        let pods: Vec<Pod> = pods.into_iter().filter(Pod::is_running).collect();
+        if pods.is_empty() {
+            anyhow::bail!("no running pod with {selector} in namespace {namespace}");
+        }
+        Ok(pods)
+    }
+
+    /// The pods of a namespace, in whatever state, with further arguments for kubectl.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn list(&self, namespace: &str, more: &[&str]) -> Result<Vec<Pod>> {
+        let mut args = vec!["get", "pods", "-n", namespace];
+        args.extend_from_slice(more);
+        pod::parse(&self.kubectl.json(&args).await?)
+    }
+
+    /// As [`crate::environment::Mesh::log`].
+    ///
+    /// # Errors
+    /// When a log cannot be read.
+    pub async fn log(&self, app: App, lives: Lives, since: Instant) -> Result<Vec<Line>> {
+        let mut lines = Vec::new();
+        for pod in self.pods(app).await? {
+            let restarted = pod.container(app.name()).is_some_and(|it| it.restarts > 0);
+            if restarted && lives == Lives::WithPrevious {
+                let before = self
+                    .pod_log(&pod, app.name(), since, &["--previous"])
+                    .await?;
+                lines.extend(log::lines(&before));
+            }
+            lines.extend(log::lines(
+                &self.pod_log(&pod, app.name(), since, &[]).await?,
+            ));
+        }
+        Ok(lines)
+    }
+
+    /// What a container has written since `since`.
+    ///
+    /// # Errors
+    /// When its log cannot be read.
+    pub async fn pod_log(
+        &self,
+        pod: &Pod,
+        container: &str,
+        since: Instant,
+        more: &[&str],
+    ) -> Result<String> {
+        // a second for kubectl's own start, one for the clock's rounding
+        let since = format!("--since={}s", since.elapsed().as_secs() + 2);
+        let mut args = vec![
+            "logs",
+            "-n",
+            &pod.namespace,
+            &pod.name,
+            "-c",
+            container,
+            &since,
+        ];
+        args.extend_from_slice(more);
+        self.kubectl.run(&args).await
+    }
+
+    /// As [`crate::environment::Mesh::call`].
+    ///
+    /// # Errors
+    /// When the probe cannot be started or does not answer.
+    pub async fn call(&self, caller: Caller, ask: &Ask) -> Result<Reply> {
+        self.probes.get_or_try_init(|| self.plant()).await?;
+        let (namespace, name) = self.probe(caller);
+        let millis = ask.timeout.as_millis().to_string();
+        let mut args = vec!["exec", "-n", &namespace, name, "-c", "probe", "--"];
+        args.extend(["/faultline-e2e", "probe", "--method", ask.method.as_str()]);
+        args.extend(["--timeout-ms", &millis]);
+        let headers: Vec<String> = ask
+            .headers
+            .iter()
+            .map(|(key, value)| format!("{key}: {value}"))
+            .collect();
+        for header in &headers {
+            args.extend(["--header", header]);
+        }
+        if let Some(body) = &ask.body {
+            args.extend(["--body", body]);
+        }
+        args.push(&ask.url);
+        let printed = self.kubectl.run(&args).await?;
+        serde_json::from_str(&printed).with_context(|| format!("the probe printed {printed:?}"))
+    }
+
+    /// As [`crate::environment::Mesh::url`].
+    #[must_use]
+    pub fn url(&self, app: App, path: &str) -> String {
+        format!(
+            "http://{}.{}:8080{path}",
+            app.service(),
+            self.names.namespace
+        )
+    }
+
+    async fn proxies(&self, proxy: Proxy) -> Result<Vec<Pod>> {
+        match proxy {
+            Proxy::Gateway => self.gateways().await,
+            Proxy::Sidecar(app) => self.pods(app).await,
+        }
+    }
+
+    /// As [`crate::environment::Mesh::stats`]: what Istio's agent merges at port 15020, its own included.
+    ///
+    /// # Errors
+    /// When a proxy's page cannot be read.
+    pub async fn stats(&self, proxy: Proxy) -> Result<Stats> {
+        let mut stats = Stats::default();
+        for Pod {
+            namespace, name, ..
+        } in self.proxies(proxy).await?
+        {
+            let page =
+                format!("/api/v1/namespaces/{namespace}/pods/{name}:15020/proxy/stats/prometheus");
+            stats.add(Stats::parse(
+                &self.kubectl.run(&["get", "--raw", &page]).await?,
+            ));
+        }
+        Ok(stats)
+    }
+
+    /// As [`crate::environment::Mesh::config`].
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn config(&self, proxy: Proxy) -> Result<Config> {
+        let pods = self.proxies(proxy).await?;
+        let pod = pods.first().context("no proxy")?;
+        let mut args = vec![
+            "exec",
+            "-n",
+            &pod.namespace,
+            &pod.name,
+            "-c",
+            "istio-proxy",
+            "--",
+        ];
+        args.extend(["pilot-agent", "request", "GET", "config_dump"]);
+        Config::parse(&self.kubectl.run(&args).await?)
+    }
+}

@@ -1,0 +1,165 @@
+//! `faultline-e2e`: proves a deployed Faultline, and is the probe inside its mesh.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Parser, Subcommand};
+use faultline_e2e::case::Tier;
+use faultline_e2e::cases;
+use faultline_e2e::cluster::{Cluster, Names};
+use faultline_e2e::environment::{Deletion, DeployScript, Environment, Mesh};
+use faultline_e2e::gateway::Gateway;
+use faultline_e2e::inside::{idle, kill, probe};
+use faultline_e2e::prove::{self, Format, Selection};
+use faultline_e2e::report::Colour;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Proves every feature of a deployed Faultline with real requests.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the cases and print what each has seen. Exit code 1 when one fails.
+    Prove(Prove),
+    /// List the cases: name, tier, feature, claim.
+    List,
+    /// Inside the mesh: make requests.
+    Probe(probe::Probe),
+    /// Inside the mesh: wait for SIGTERM.
+    Idle(idle::Idle),
+    /// Inside the mesh, with hostPID: kill a process of a pod.
+    KillContainer(kill::Kill),
+}
+
+#[derive(Args)]
+struct Prove {
+    /// The gateway's address, as http://HOST[:PORT].
+    #[arg(long, env = "GATEWAY_URL", value_name = "URL")]
+    gateway_url: String,
+    /// The deployment's namespace.
+    #[arg(
+        long,
+        env = "FAULTLINE_NAMESPACE",
+        value_name = "NS",
+        default_value = "faultline"
+    )]
+    namespace: String,
+    /// The ingress gateway's namespace.
+    #[arg(
+        long,
+        env = "FAULTLINE_GATEWAY_NAMESPACE",
+        value_name = "NS",
+        default_value = "istio-system"
+    )]
+    gateway_namespace: String,
+    /// The image of this program, for the probes inside the mesh.
+    #[arg(
+        long,
+        env = "FAULTLINE_PROBE_IMAGE",
+        value_name = "REF",
+        default_value = ""
+    )]
+    probe_image: String,
+    /// Only what reads and makes ordinary requests; nothing changes the mesh.
+    #[arg(long)]
+    quick: bool,
+    /// Only this case or feature; may be given again.
+    #[arg(long, value_name = "CASE")]
+    only: Vec<String>,
+    /// Print one JSON document in place of the table.
+    #[arg(long)]
+    json: bool,
+    /// Prove this deploy.sh too: its second run and its refusals.
+    #[arg(long, value_name = "PATH")]
+    deploy_script: Option<PathBuf>,
+    /// Last of all, prove that `deploy.sh --delete` leaves nothing. The deployment is gone afterwards.
+    #[arg(long, requires = "deploy_script")]
+    with_delete: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Prove(options) => prove(options).await,
+        Command::List => list().map(|()| true),
+        Command::Probe(options) => probe::run(options).await.map(|()| true),
+        Command::Idle(options) => idle::run(options).await.map(|()| true),
+        Command::KillContainer(options) => kill::run(&options).map(|()| true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            // nothing is left to do if even this cannot be written
+            let _unwritten = writeln!(std::io::stderr(), "faultline-e2e: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn prove(options: Prove) -> Result<bool> {
+    let selection = Selection {
+        tier: options.quick.then_some(Tier::Quick),
+        only: options.only,
+    };
+    let cases = prove::select(cases::ALL, &selection)?;
+    let environment = Environment {
+        gateway: Gateway::new(&options.gateway_url)?,
+        mesh: Mesh::Cluster(Cluster::new(Names {
+            namespace: options.namespace,
+            gateway_namespace: options.gateway_namespace,
+            probe_image: options.probe_image,
+        })),
+        deploy_script: options.deploy_script.map(|path| DeployScript {
+            path,
+            delete: if options.with_delete {
+                Deletion::Allowed
+            } else {
+                Deletion::Refused
+            },
+        }),
+    };
+    let mut out = std::io::stdout();
+    let colour = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let format = match (options.json, colour) {
+        (true, _) => Format::Json,
+        (false, true) => Format::Table(Colour::On),
+        (false, false) => Format::Table(Colour::Off),
+    };
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    let interrupted = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    prove::prove(&cases, &environment, format, &mut out, interrupted).await
+}
+
+fn list() -> Result<()> {
+    let mut out = std::io::stdout();
+    let width =
+        |of: fn(&faultline_e2e::case::Case) -> usize| cases::ALL.iter().map(of).max().unwrap_or(0);
+    let (names, features) = (
+        width(|case| case.name.len()),
+        width(|case| case.feature.len()),
+    );
+    for case in cases::ALL {
+        let (name, tier) = (case.name, case.tier.word());
+        writeln!(
+            out,
+            "{name:names$}  {tier:5}  {:features$}  {}",
+            case.feature, case.claim
+        )
+        .context("writing the list")?;
+    }
+    Ok(())
+}

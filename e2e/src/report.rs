@@ -1,0 +1,246 @@
+//! What the suite prints: a table for people, JSON for machines.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::case::{Case, Outcome, Unmet};
+
+/// Whether the output may carry colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    /// Plain text.
+    Off,
+    /// ANSI colours.
+    On,
+}
+
+/// What a case came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Proved.
+    Pass,
+    /// Not so, or could not be looked at.
+    Fail,
+    /// A precondition is absent.
+    Skipped,
+}
+
+impl Verdict {
+    /// The verdict of an outcome.
+    #[must_use]
+    pub fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Ok(_) => Self::Pass,
+            Err(Unmet::Skipped(_)) => Self::Skipped,
+            Err(Unmet::Failed { .. } | Unmet::Blind(_)) => Self::Fail,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "FAIL",
+            Self::Skipped => "SKIPPED",
+        }
+    }
+
+    fn painted(self, colour: Colour) -> String {
+        let word = format!("{:7}", self.word());
+        let code = match (colour, self) {
+            (Colour::Off, _) => return word,
+            (Colour::On, Self::Pass) => 32,
+            (Colour::On, Self::Fail) => 31,
+            (Colour::On, Self::Skipped) => 33,
+        };
+        format!("\x1b[{code}m{word}\x1b[0m")
+    }
+}
+
+/// A finished case.
+pub struct Row<'a> {
+    /// The case.
+    pub case: &'a Case,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// The widths of a table's first columns, known before the first case has run.
+#[derive(Clone, Copy, Debug)]
+pub struct Columns {
+    feature: usize,
+    name: usize,
+    colour: Colour,
+}
+
+impl Columns {
+    /// Wide enough for these cases.
+    #[must_use]
+    pub fn of(cases: &[&Case], colour: Colour) -> Self {
+        let width = |of: fn(&Case) -> &str| cases.iter().map(|case| of(case).chars().count()).max();
+        Self {
+            feature: width(|case| case.feature).unwrap_or(0).max("feature".len()),
+            name: width(|case| case.name).unwrap_or(0).max("case".len()),
+            colour,
+        }
+    }
+
+    /// The table's first line.
+    #[must_use]
+    pub fn head(&self) -> String {
+        self.line("feature", "case", "", "time", "seen")
+    }
+
+    /// A finished case: one line, and three more for one that failed.
+    #[must_use]
+    pub fn row(&self, row: &Row<'_>) -> String {
+        let verdict = Verdict::of(&row.outcome).painted(self.colour);
+        let time = format!("{:.1} s", row.took.as_secs_f64());
+        let (seen, more) = match &row.outcome {
+            Ok(seen) => (seen.clone(), String::new()),
+            Err(Unmet::Failed {
+                expected,
+                seen,
+                look,
+            }) => {
+                let mut more = String::new();
+                for (label, text) in [("expected", expected), ("look at", look)] {
+                    let _infallible = write!(more, "\n    {label:8}  {}", text.trim());
+                }
+                (seen.trim().to_owned(), more)
+            }
+            Err(unmet) => (unmet.to_string(), String::new()),
+        };
+        self.line(row.case.feature, row.case.name, &verdict, &time, &seen) + &more
+    }
+
+    fn line(&self, feature: &str, name: &str, verdict: &str, time: &str, seen: &str) -> String {
+        let Self {
+            feature: f,
+            name: n,
+            ..
+        } = *self;
+        format!("{feature:f$}  {name:n$}  {verdict:7}  {time:>7}  {seen}")
+    }
+}
+
+/// The last line of the table.
+#[must_use]
+pub fn total(rows: &[Row<'_>], took: Duration) -> String {
+    let count = |verdict| {
+        rows.iter()
+            .filter(|row| Verdict::of(&row.outcome) == verdict)
+            .count()
+    };
+    let mut text = format!("{} passed", count(Verdict::Pass));
+    for (verdict, word) in [(Verdict::Fail, "failed"), (Verdict::Skipped, "skipped")] {
+        if count(verdict) > 0 {
+            let _infallible = write!(text, ", {} {word}", count(verdict));
+        }
+    }
+    format!("{text} in {:.0} s", took.as_secs_f64())
+}
+
+/// Everything, for machines.
+#[must_use]
+pub fn json(rows: &[Row<'_>], took: Duration) -> Value {
+    let cases: Vec<Value> = rows
+        .iter()
+        .map(|row| {
+            let mut object = json!({
+                "feature": row.case.feature,
+                "case": row.case.name,
+                "claim": row.case.claim,
+                "tier": row.case.tier.word(),
+                "verdict": Verdict::of(&row.outcome).word().to_lowercase(),
+                "seconds": seconds(row.took),
+            });
+            let more = match &row.outcome {
+                Ok(seen) => json!({"seen": seen}),
+                Err(Unmet::Failed {
+                    expected,
+                    seen,
+                    look,
+                }) => {
+                    json!({"expected": expected, "seen": seen, "look": look})
+                }
+                Err(unmet) => json!({"reason": unmet.to_string()}),
+            };
+            if let (Some(object), Value::Object(more)) = (object.as_object_mut(), more) {
+                object.extend(more);
+            }
+            object
+        })
+        .collect();
+    json!({"seconds": seconds(took), "cases": cases})
+}
+
+/// To the millisecond.
+fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::Tier;
+
+    const CASE: Case = Case {
+        feature: "timeout",
+        name: "timeout-get",
+        tier: Tier::Quick,
+        claim: "c",
+        run: |_| Box::pin(async { Ok(String::new()) }),
+    };
+
+    fn row(outcome: Outcome) -> Row<'static> {
+        Row {
+            case: &CASE,
+            outcome,
+            took: Duration::from_millis(1234),
+        }
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let columns = Columns::of(&[&CASE], Colour::Off);
+        let head = columns.head();
+        let pass = columns.row(&row(Ok("504 after 1001 ms".to_owned())));
+        assert_eq!(head.find("seen"), pass.find("504"));
+        assert_eq!(
+            pass,
+            "timeout  timeout-get  pass       1.2 s  504 after 1001 ms"
+        );
+        let skipped = columns.row(&row(Err(Unmet::Skipped("no tool".to_owned()))));
+        assert_eq!(head.find("seen"), skipped.find("no tool"));
+    }
+
+    #[test]
+    fn a_failure_says_expected_seen_and_where_to_look() {
+        let text = Columns::of(&[&CASE], Colour::On).row(&row(Err(Unmet::failed("a", "b", "c"))));
+        assert!(text.contains("\x1b[31mFAIL"), "{text}");
+        assert!(
+            text.contains("  b\n    expected  a\n    look at   c"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn totals_count_every_verdict() {
+        let rows = [
+            row(Ok(String::new())),
+            row(Err(Unmet::failed("a", "b", "c"))),
+            row(Err(Unmet::Blind(anyhow::anyhow!("x")))),
+            row(Err(Unmet::Skipped(String::new()))),
+        ];
+        let took = Duration::from_secs(2);
+        assert_eq!(total(&rows, took), "1 passed, 2 failed, 1 skipped in 2 s");
+        let json = json(&rows, took);
+        assert_eq!(json["cases"][1]["expected"], "a");
+        assert_eq!(json["cases"][2]["verdict"], "fail");
+        assert_eq!(json["cases"][0]["seconds"], 1.234);
+    }
+}

@@ -39,20 +39,28 @@ transformers:
 EOF
 }
 
-apply() {
-  write_overlay "$scratch/overlay" "$namespace"
-  kubectl kustomize "$scratch/overlay" >"$scratch/faultline.yaml" 2>>"$log" || die "kustomize could not render istio/"
-  kubectl apply -f "$scratch/faultline.yaml" >"$scratch/applied" 2>>"$log" ||
-    { cat "$scratch/applied" >>"$log"; die "the cluster did not take everything"; }
-  cat "$scratch/applied" >>"$log"
-  ok "$(counted "$scratch/applied")"
+# render FOLDER NAMESPACE FILE: everything, as it will be applied.
+render() {
+  write_overlay "$1" "$2"
+  kubectl kustomize "$1" >"$3" 2>>"$log" || die "kustomize could not render istio/"
 }
 
-# counted FILE: what kubectl apply said, in one line: "26 unchanged", or "1 configured, 25 unchanged".
-counted() {
-  sed 's/ (server dry run)$//' "$1" | awk '{n[$NF]++; all++}
-    END {if (n["unchanged"] + 0 == all) {print "all " all " resources unchanged"; exit}
-         for (verb in n) if (n[verb]) line = line (line ? ", " : "") n[verb] " " verb; print line}'
+# compare FILE: the server says what applying it would change, and thereby whether it is valid. Sets resources
+# and changes. (What `kubectl apply` itself prints is no measure: it calls every disruption budget "configured".)
+compare() {
+  local code=0
+  resources=$(grep -c '^kind: ' "$1")
+  KUBECTL_EXTERNAL_DIFF='diff -qN' kubectl diff -f "$1" >"$scratch/changes" 2>>"$log" || code=$?
+  [ "$code" -le 1 ] || die "the cluster refuses what is to be applied"
+  changes=$(grep -c ' differ$' "$scratch/changes") || true
+}
+
+apply() {
+  render "$scratch/overlay" "$namespace" "$scratch/faultline.yaml"
+  compare "$scratch/faultline.yaml"
+  if [ "$changes" = 0 ]; then ok "all $resources resources are unchanged"; return; fi
+  quietly kubectl apply -f "$scratch/faultline.yaml" || die "the cluster did not take everything"
+  ok "$changes of $resources resources created or changed"
 }
 
 wait_for_pods() {
@@ -84,9 +92,8 @@ validate() {
   fi
   gateway_account=${gateway_account:-istio-ingressgateway-service-account}
   gateway_namespace=${gateway_namespace:-istio-system}
-  write_overlay "$scratch/overlay" "$namespace"
-  local rendered=$root/target/deploy/faultline.yaml
-  kubectl kustomize "$scratch/overlay" >"$rendered" 2>>"$log" || die "kustomize could not render istio/"
+  local rendered=$root/target/deploy/faultline.yaml subject
+  render "$scratch/overlay" "$namespace" "$rendered"
   if [ -z "$istio_namespace" ]; then
     if command -v istioctl >/dev/null; then
       quietly istioctl validate -f "$rendered" || die "istioctl finds the resources invalid"
@@ -97,13 +104,11 @@ validate() {
     return
   fi
   # The server validates nothing in a namespace that is not there: then everything is tried in `default`.
-  local subject=$rendered
+  subject=$rendered
   if [ "$namespace_state" = absent ]; then
-    write_overlay "$scratch/try" default
-    kubectl kustomize "$scratch/try" >"$scratch/try.yaml" 2>>"$log"
     subject=$scratch/try.yaml
+    render "$scratch/try" default "$subject"
   fi
-  kubectl apply --dry-run=server -f "$subject" >"$scratch/applied" 2>>"$log" || die "the cluster would refuse it"
-  cat "$scratch/applied" >>"$log"
-  ok "$rendered: valid, says the cluster; $(counted "$scratch/applied")$unpinned"
+  compare "$subject"
+  ok "$rendered: valid, says the cluster; $changes of $resources resources would be created or changed$unpinned"
 }

@@ -79,6 +79,9 @@ check_values() {
   fi
   [[ $namespace =~ ^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$ ]] ||
     refuse "the namespace \"$namespace\" must be lower-case letters, digits and dashes, 63 at most"
+  case $namespace in
+    default|kube-*|istio-system) refuse "the namespace $namespace belongs to the cluster; Faultline needs one of its own, which --delete may remove" ;;
+  esac
   [[ $timeout =~ ^([1-9][0-9]{0,4})s?$ ]] || refuse "the timeout \"$timeout\" must be a number of seconds, 1 to 99999"
   timeout=${timeout%s}
   if [ -n "$istio_config" ] && { [ ! -f "$istio_config" ] || [ ! -r "$istio_config" ]; }; then

@@ -1,1 +1,100 @@
 //! Keeps log entries, each exactly once, on disk before it answers.
+//!
+//! [`routes`] turn requests into calls of a [`store::Store`]; the one there is keeps a SQLite file.
+
+pub mod routes;
+pub mod sqlite_store;
+pub mod store;
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use axum::Router;
+use faultline_service::health::Health;
+use faultline_service::http;
+use faultline_service::limits::Limits;
+use faultline_service::metrics::Metrics;
+use faultline_service::server::{self, Signals};
+use faultline_service::sqlite::OpenError;
+use faultline_service::startup::{BindError, ServerArgs, duration};
+
+use crate::sqlite_store::SqliteStore;
+use crate::store::Store;
+
+/// Keeps log entries, each exactly once, on disk before it answers.
+///
+/// Every flag can be given in the environment instead; a flag wins.
+#[derive(Clone, Debug, clap::Parser)]
+#[command(name = "log-agent", version)]
+pub struct Config {
+    /// Where the entries are kept; must exist and be writable, and belong to this instance alone
+    #[arg(long, value_name = "DIRECTORY", default_value = "/var/lib/log-agent")]
+    pub data_dir: PathBuf,
+
+    /// How large the store may grow, in bytes; without it, the disk is the limit
+    #[arg(long, value_name = "BYTES")]
+    pub max_store_bytes: Option<u64>,
+
+    /// How long an answer may take before it becomes a 504
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub answer_time: Duration,
+
+    /// What every service has.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Why the log agent stopped, other than by a signal.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The store's content cannot be read.
+    #[error("cannot read the store: {0}")]
+    Read(#[from] sqlx::Error),
+    /// The address cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The system does not deliver signals.
+    #[error("cannot take over signals: {0}")]
+    Signals(io::Error),
+}
+
+/// The largest body: what custom-app hands over at once (1 MiB and one entry) and room beyond.
+const BODY_BYTES: usize = 4 * 1024 * 1024;
+
+/// The log agent's routes on a store, complete.
+pub fn app(store: impl Store, health: Health, metrics: Metrics, answer_time: Duration) -> Router {
+    let limits = Limits {
+        body_bytes: BODY_BYTES,
+        body_time: Duration::from_secs(10),
+        answer_time,
+        in_flight: 256,
+    };
+    http::service(
+        routes::router(store, health.clone()),
+        &limits,
+        health,
+        metrics,
+    )
+}
+
+/// Opens the store and serves it until a signal.
+///
+/// # Errors
+/// See [`ServeError`].
+pub async fn serve(config: Config, metrics: Metrics) -> Result<(), ServeError> {
+    let health = Health::default();
+    let signals = Signals::install().map_err(ServeError::Signals)?;
+    let store = SqliteStore::open(&config.data_dir, config.max_store_bytes, &health).await?;
+    let listener = config.server.bind().await?;
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, data_dir = %config.data_dir.display(), "listening");
+    }
+    let routes = app(store, health.clone(), metrics, config.answer_time);
+    server::serve(listener, routes, &health, signals, config.server.drain()).await;
+    tracing::info!("drained");
+    Ok(())
+}

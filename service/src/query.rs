@@ -25,6 +25,9 @@ pub struct LogQuery {
 pub struct Limit(u16);
 
 impl Limit {
+    /// A single entry.
+    pub const ONE: Self = Self(1);
+
     /// As a number.
     pub const fn get(self) -> u16 {
         self.0

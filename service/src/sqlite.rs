@@ -11,7 +11,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, SqlSafeStr};
+use sqlx::{AssertSqlSafe, ConnectOptions, SqlSafeStr};
 
 /// An open database: one connection that writes, a few that read.
 #[derive(Debug)]
@@ -134,6 +134,22 @@ pub struct Writer {
 }
 
 impl Writer {
+    /// From now on the file does not grow beyond `bytes`; what does not fit is
+    /// [`WriteError::NoSpace`].
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn limit(&mut self, bytes: u64) -> Result<(), sqlx::Error> {
+        let page: i64 = sqlx::query_scalar("PRAGMA page_size")
+            .fetch_one(&mut self.connection)
+            .await?;
+        let pages = i64::try_from(bytes).unwrap_or(i64::MAX) / page.max(1);
+        // A pragma takes no parameters; this one is a number.
+        let pragma = AssertSqlSafe(format!("PRAGMA max_page_count = {}", pages.max(1)));
+        sqlx::query(pragma).execute(&mut self.connection).await?;
+        Ok(())
+    }
+
     /// Begins a transaction; one that an error left open is rolled back first. (sqlx's own keeps
     /// count of transactions and loses it when SQLite rolls back by itself, as on a full disk.)
     ///

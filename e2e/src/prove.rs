@@ -119,7 +119,73 @@ async fn run<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::case::{Running, Unmet};
     use crate::cases;
+    use crate::cluster::{Cluster, Names};
+    use crate::environment::Mesh;
+    use crate::gateway::Gateway;
+    use std::future::pending;
+    use std::time::Duration;
+
+    const fn case(name: &'static str, run: for<'a> fn(&'a Environment) -> Running<'a>) -> Case {
+        Case {
+            feature: "f",
+            name,
+            tier: Tier::Quick,
+            claim: "c",
+            run,
+        }
+    }
+    const GOOD: Case = case("good", |_| Box::pin(async { Ok("7 of 7".to_owned()) }));
+    const BAD: Case = case("bad", |_| {
+        Box::pin(async { Err(Unmet::failed("a", "b", "c")) })
+    });
+    const ENDLESS: Case = case("endless", |_| Box::pin(std::future::pending()));
+
+    /// A deployment of which these cases touch nothing.
+    fn nowhere() -> Environment {
+        Environment {
+            gateway: Gateway::new("http://127.0.0.1:1").unwrap(),
+            mesh: Mesh::Cluster(Cluster::new(Names {
+                namespace: "n".to_owned(),
+                gateway_namespace: "g".to_owned(),
+                probe_image: String::new(),
+            })),
+            deploy_script: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn one_failure_is_a_failure_and_the_rest_still_runs() {
+        let mut out = Vec::new();
+        let format = Format::Table(Colour::Off);
+        let cases = [&BAD, &GOOD];
+        let held = prove(&cases, &nowhere(), format, &mut out, pending()).await;
+        assert!(!held.unwrap());
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("good  pass"), "{text}");
+        assert!(text.ends_with("1 passed, 1 failed in 0 s\n"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn json_is_one_document() {
+        let mut out = Vec::new();
+        let held = prove(&[&GOOD], &nowhere(), Format::Json, &mut out, pending()).await;
+        assert!(held.unwrap());
+        let document: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(document["cases"][0]["seen"], "7 of 7");
+    }
+
+    #[tokio::test]
+    async fn an_interrupted_run_reports_what_it_has_and_is_an_error() {
+        let mut out = Vec::new();
+        let interrupted = async { tokio::time::sleep(Duration::from_millis(20)).await };
+        let format = Format::Table(Colour::Off);
+        let cases = [&GOOD, &ENDLESS];
+        let held = prove(&cases, &nowhere(), format, &mut out, interrupted).await;
+        assert!(held.unwrap_err().to_string().contains("interrupted"));
+        assert!(String::from_utf8(out).unwrap().contains("1 passed"));
+    }
 
     fn names(selection: &Selection) -> Result<Vec<&'static str>> {
         Ok(select(cases::ALL, selection)?

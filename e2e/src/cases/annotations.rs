@@ -1,9 +1,8 @@
 //! Annotations: `proxy-status` and `server-timing`, read by their specifications.
 
-use anyhow::Context as _;
 use reqwest::Method;
 
-use crate::case::{Case, Outcome, Tier, expect};
+use crate::case::{Case, Outcome, Tier, Unmet, expect};
 use crate::cases::sightings;
 use crate::environment::Environment;
 use crate::gateway::marker;
@@ -40,7 +39,10 @@ async fn not_found(environment: &Environment) -> Outcome {
         .gateway
         .fetch("/nowhere", &marker("annotated-404"))
         .await?;
-    sightings::marked_not_found(&answer)?;
+    sightings::marked_not_found(&answer).map_err(|error| {
+        let expected = "a 404 problem with error=destination_not_found, outcome=unknown_route";
+        Unmet::failed(expected, format!("{error:#}"), LOOK)
+    })?;
     Ok(format!(
         "proxy-status: {}",
         answer.header("proxy-status").unwrap_or_default()
@@ -62,7 +64,7 @@ async fn method(environment: &Environment) -> Outcome {
         allow.clone(),
         LOOK,
     )?;
-    let hop = sightings::mark(&answer)?;
+    let hop = sightings::expect_mark(&answer)?;
     let outcome = hop.details.get("outcome").map(String::as_str);
     expect(
         hop.error.as_deref() == Some("http_request_denied")
@@ -90,7 +92,7 @@ async fn timeout(environment: &Environment) -> Outcome {
         .fetch("/log", &marker("annotated-504"))
         .await?;
     expect(answer.status == 504, "504", answer.summary(), LOOK)?;
-    let hop = sightings::mark(&answer)?;
+    let hop = sightings::expect_mark(&answer)?;
     let detail = |key: &str| hop.details.get(key).map(String::as_str);
     expect(
         hop.error.as_deref() == Some("http_response_timeout")
@@ -100,15 +102,20 @@ async fn timeout(environment: &Environment) -> Outcome {
         format!("{hop:?}"),
         LOOK,
     )?;
-    let value = answer.header("server-timing").context("no server-timing")?;
-    let metrics = server_timing::parse(&value)?;
+    let value = answer.header("server-timing").unwrap_or_default();
+    let metrics = server_timing::parse(&value).map_err(|error| {
+        Unmet::failed(
+            "a server-timing header by its grammar",
+            format!("{error:#}"),
+            LOOK,
+        )
+    })?;
     let metric = |name: &str| metrics.iter().find(|metric| metric.name == name);
-    let own = metric("faultline").context("no faultline in server-timing")?;
-    let duration = own
-        .duration
-        .context("faultline has no dur in server-timing")?;
+    let own = metric("faultline").cloned().unwrap_or_default();
     expect(
-        (950.0..=1200.0).contains(&duration) && own.description.as_deref() == Some("timeout"),
+        own.duration
+            .is_some_and(|duration| (950.0..=1200.0).contains(&duration))
+            && own.description.as_deref() == Some("timeout"),
         "faultline;dur=950 to 1200;desc=\"timeout\"",
         value.clone(),
         LOOK,

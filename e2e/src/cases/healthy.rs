@@ -51,7 +51,7 @@ async fn no_fault(environment: &Environment) -> Outcome {
         format!("{attempts:?}"),
         "custom-app's log",
     )?;
-    let hop = sightings::mark(&post)?;
+    let hop = sightings::expect_mark(&post)?;
     let told = hop.details.get("attempts").map(String::as_str);
     expect(
         told == Some("1"),

@@ -65,7 +65,7 @@ async fn burst(environment: &Environment) -> Outcome {
     let mut overflowed = 0;
     let mut served = 0;
     for answer in &answers {
-        let hop = sightings::mark(answer)?;
+        let hop = sightings::expect_mark(answer)?;
         let outcome = hop.details.get("outcome").map(String::as_str);
         match (answer.status, outcome) {
             (503, Some("overflow")) => overflowed += 1,

@@ -84,6 +84,20 @@ pub(super) fn mark(answer: &Answer) -> anyhow::Result<Hop> {
     proxy_status::by("faultline", &value)
 }
 
+/// The same for a case that expects it.
+///
+/// # Errors
+/// [`Unmet::Failed`] when the filter says nothing, or not in the form of RFC 9209.
+pub(super) fn expect_mark(answer: &Answer) -> Result<Hop, Unmet> {
+    mark(answer).map_err(|error| {
+        Unmet::failed(
+            "the filter's mark in proxy-status (RFC 9209)",
+            format!("{error:#}; {}", answer.summary()),
+            "whether the gateway's plugin is loaded: `kubectl logs` of the gateway for wasm",
+        )
+    })
+}
+
 /// Fails unless an answer is the filter's 404.
 pub(super) fn marked_not_found(answer: &Answer) -> anyhow::Result<()> {
     not_found(answer)?;

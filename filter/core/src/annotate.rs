@@ -111,7 +111,11 @@ impl Report {
     pub fn server_timing(&self) -> String {
         let mut metrics = String::from("faultline");
         if let Some(elapsed) = self.elapsed {
-            let tenths = elapsed.as_micros() / 100;
+            let tenths = u64::from(elapsed.subsec_micros()) / 100;
+            let tenths = elapsed
+                .as_secs()
+                .saturating_mul(10_000)
+                .saturating_add(tenths);
             push(
                 &mut metrics,
                 format_args!(";dur={}.{}", tenths / 10, tenths % 10),

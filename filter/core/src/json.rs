@@ -11,7 +11,7 @@ const SHOWN: usize = 80;
 pub struct ConfigError {
     /// Where, e.g. `routes[2].methods[0]`; `configuration` for the whole.
     pub key: String,
-    /// The offending value as JSON, shortened; `None` if the key is missing.
+    /// The offending value, shortened, or its kind; `None` if the key is missing.
     pub value: Option<String>,
     /// What is wrong with it and what is expected.
     pub problem: String,
@@ -59,7 +59,7 @@ impl<'a> Node<'a> {
     pub(crate) fn error(&self, problem: impl Into<String>) -> ConfigError {
         ConfigError {
             key: self.key.to_string(),
-            value: Some(shortened(self.value)),
+            value: Some(shown(self.value)),
             problem: problem.into(),
         }
     }
@@ -111,21 +111,37 @@ impl<'a> Node<'a> {
     }
 }
 
-/// An unknown key as an error may show it: short, and without line breaks for a log line.
-fn printable(name: &str) -> String {
-    name.chars()
-        .take(SHOWN)
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect()
+/// A value as an error may show it: a short scalar as JSON, of anything else its kind.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(boolean) => boolean.to_string(),
+        Value::Number(number) => match number.as_i64() {
+            Some(whole) => whole.to_string(),
+            None => "a number".to_owned(),
+        },
+        Value::String(text) => format!("\"{}\"", printable(text)),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    }
 }
 
-/// A value as compact JSON (which escapes control characters), cut after [`SHOWN`] characters.
-fn shortened(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => text.get(..end).unwrap_or_default().to_owned() + "…",
-        None => text,
+/// Text as an error may show it: shortened, and on one line whatever it holds.
+///
+/// By hand, since the standard library's escapes bring its Unicode tables into the module.
+fn printable(text: &str) -> String {
+    let mut shown = String::new();
+    for character in text.chars().take(SHOWN) {
+        match character {
+            '"' | '\\' => shown.extend(['\\', character]),
+            control if control.is_control() => shown.push('?'),
+            plain => shown.push(plain),
+        }
     }
+    if text.chars().nth(SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -143,21 +159,18 @@ mod tests {
 
     #[test]
     fn a_long_value_is_cut_between_characters() {
-        let value = json!("é".repeat(200));
-        let shown = shortened(&value);
-        assert_eq!(shown.chars().count(), SHOWN + 1);
-        assert!(shown.ends_with('…'));
-        assert_eq!(shortened(&json!(["a", 1])), r#"["a",1]"#);
+        let text = shown(&json!("é".repeat(200)));
+        assert_eq!(text, format!("\"{}…\"", "é".repeat(SHOWN)));
     }
 
     #[test]
     fn an_error_is_one_line() {
-        let value = json!({"a\nb": "c\nd"});
+        let value = json!({"a\nb": "c\nd\"e"});
         let node = Node {
             key: Key::Root,
             value: &value,
         };
         let error = node.object(&["routes"]).unwrap_err().to_string();
-        assert_eq!(error, r#"a?b = "c\nd": unknown key; known are routes"#);
+        assert_eq!(error, r#"a?b = "c?d\"e": unknown key; known are routes"#);
     }
 }

@@ -35,7 +35,8 @@ impl Methods {
 
     /// Whether `method` is one of them. Methods are case-sensitive (RFC 9110, section 9.1).
     pub fn contains(&self, method: &[u8]) -> bool {
-        !method.is_empty() && self.allow.split(", ").any(|one| one.as_bytes() == method)
+        let mut names = self.allow.as_bytes().split(|byte| *byte == b',');
+        !method.is_empty() && names.any(|name| name.strip_prefix(b" ").unwrap_or(name) == method)
     }
 
     /// The value of an `allow` header: `GET, HEAD, POST`.

@@ -92,7 +92,7 @@ impl RouteTable {
     /// Two of them match the same path: their indices.
     pub fn new(routes: Vec<Route>) -> Result<Self, Overlap> {
         let mut numbered: Vec<(usize, Route)> = routes.into_iter().enumerate().collect();
-        numbered.sort_by(|(_, a), (_, b)| {
+        numbered.sort_unstable_by(|(_, a), (_, b)| {
             let exact = |route: &Route| matches!(route.pattern, Pattern::Exact(_));
             // Of equal texts the prefix sorts first, so that neighbours show every overlap.
             (a.pattern.text(), exact(a)).cmp(&(b.pattern.text(), exact(b)))

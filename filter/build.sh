@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Builds the filter's WebAssembly module and prints its path, its size in bytes and its sha256.
+# Everything that needs the module calls this, so that nothing ever tests or ships a stale one.
+set -euo pipefail
+
+usage() {
+    cat <<'USAGE'
+Usage: filter/build.sh
+Builds the filter (profile module, wasm32-wasip1) and leaves it at target/filter/plugin.wasm, or below
+$CARGO_TARGET_DIR if that is set. Prints one line: path, bytes, sha256.
+USAGE
+}
+
+main() {
+    case "${1-}" in
+    '') ;;
+    -h | --help) usage && return ;;
+    *) usage >&2 && return 2 ;;
+    esac
+
+    local root target module source
+    root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+    target=${CARGO_TARGET_DIR:-$root/target}
+    module=$target/filter/plugin.wasm
+    # The remapping keeps this machine's paths out of the module: equal sources, equal bytes.
+    local flags=--remap-path-prefix=$root=.
+    for source in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
+        flags+=" --remap-path-prefix=$source="
+    done
+    CARGO_TARGET_WASM32_WASIP1_LINKER=$root/filter/link.sh RUSTFLAGS=$flags \
+        cargo build --quiet --manifest-path "$root/Cargo.toml" --package faultline-filter \
+        --lib --profile module --target wasm32-wasip1 --target-dir "$target"
+
+    # Moved into place, so that a running reader never sees half a module.
+    mkdir -p "$target/filter"
+    local fresh
+    fresh=$(mktemp "$target/filter/plugin.XXXXXX")
+    cp "$target/wasm32-wasip1/module/faultline_filter.wasm" "$fresh"
+    chmod 644 "$fresh"
+    mv "$fresh" "$module"
+    printf '%s %s %s\n' "$module" "$(wc -c <"$module")" "$(sha256sum "$module" | cut -d ' ' -f 1)"
+}
+
+main "$@"

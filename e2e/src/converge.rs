@@ -24,24 +24,27 @@ pub async fn steadily<T>(
     limit: Duration,
     check: impl AsyncFnMut() -> Result<T>,
 ) -> Result<T, Unmet> {
-    repeat(what, limit, IN_A_ROW, check).await
+    let look = "`istioctl proxy-status` and istiod's log";
+    repeat(what, limit, look, IN_A_ROW, check).await
 }
 
 /// Looks until `check` has succeeded once: for what only ever goes from no to yes.
 ///
 /// # Errors
-/// When that has not happened within `limit`: expected `what`, seen the last error.
+/// When that has not happened within `limit`: expected `what`, seen the last error, and where to `look`.
 pub async fn eventually<T>(
     what: &str,
     limit: Duration,
+    look: &str,
     check: impl AsyncFnMut() -> Result<T>,
 ) -> Result<T, Unmet> {
-    repeat(what, limit, 1, check).await
+    repeat(what, limit, look, 1, check).await
 }
 
 async fn repeat<T>(
     what: &str,
     limit: Duration,
+    look: &str,
     times: u32,
     mut check: impl AsyncFnMut() -> Result<T>,
 ) -> Result<T, Unmet> {
@@ -67,7 +70,7 @@ async fn repeat<T>(
             return Err(Unmet::failed(
                 format!("{what} within {} s", limit.as_secs()),
                 format!("{error:#}"),
-                "`istioctl proxy-status` and istiod's log",
+                look,
             ));
         }
         tokio::time::sleep(PAUSE).await;
@@ -97,7 +100,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_never_holds_names_the_last_error() {
         let result: Result<(), _> =
-            eventually("peace", Duration::from_secs(2), async || bail!("war")).await;
+            eventually("peace", Duration::from_secs(2), "history", async || {
+                bail!("war")
+            })
+            .await;
         let text = result.unwrap_err().to_string();
         assert!(
             text.contains("peace within 2 s") && text.contains("war"),

@@ -43,6 +43,7 @@ async fn outcome(environment: &Environment) -> Outcome {
     let line = converge::eventually(
         &format!("request {id} in the gateway's access log"),
         wait,
+        "accessLogFile in the mesh's configuration",
         async || {
             for pod in cluster.gateways().await? {
                 let log = log::lines(&cluster.pod_log(&pod, "istio-proxy", since, &[]).await?);

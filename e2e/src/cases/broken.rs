@@ -63,7 +63,7 @@ async fn wrong_digest(environment: &Environment) -> Outcome {
     cluster
         .change(&plugin, &json!({"url": url, "sha256": wrong}))
         .await?;
-    let after = converge::eventually("a refused fetch counted", CONVERGENCE, async || {
+    let after = converge::eventually("a refused fetch counted", CONVERGENCE, AGENT, async || {
         let after = refused(environment).await?;
         if after <= before {
             bail!("{FETCHES} of failures stays at {before}");
@@ -94,16 +94,16 @@ async fn broken_module(environment: &Environment) -> Outcome {
     cluster
         .change(&plugin, &json!({"url": url, "sha256": Value::Null}))
         .await?;
-    let after =
-        converge::eventually(
-            "the broken module fetched",
-            CONVERGENCE,
-            async || match fetched().await? {
-                after if after > before => Ok(after),
-                _ => bail!("{FETCHES} of successes stays at {before}"),
-            },
-        )
-        .await?;
+    let after = converge::eventually(
+        "the broken module fetched",
+        CONVERGENCE,
+        AGENT,
+        async || match fetched().await? {
+            after if after > before => Ok(after),
+            _ => bail!("{FETCHES} of successes stays at {before}"),
+        },
+    )
+    .await?;
     not_found_is(environment, sightings::bare_not_found).await?;
     cluster.restore().await?;
     not_found_is(environment, sightings::marked_not_found).await?;
@@ -112,6 +112,9 @@ async fn broken_module(environment: &Environment) -> Outcome {
         "fetched {times} x, not loaded; /status 200, 404 unmarked; put back: marked"
     ))
 }
+
+/// Where a fetch shows.
+const AGENT: &str = "the gateway's log for wasm";
 
 /// How many fetches the gateway's agents have refused.
 async fn refused(environment: &Environment) -> anyhow::Result<u64> {

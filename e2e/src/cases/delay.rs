@@ -64,6 +64,7 @@ async fn counted(environment: &Environment) -> Outcome {
     let after = converge::eventually(
         &format!("faultline_delays_injected above {before}"),
         CONVERGENCE,
+        "custom-app-observe in wasmplugin.yaml",
         async || match count().await {
             Ok(after) if after > before => Ok(after),
             Ok(_) => bail!("it stays"),

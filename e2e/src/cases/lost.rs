@@ -75,20 +75,25 @@ async fn nothing_lost(environment: &Environment) -> Outcome {
     )?;
 
     let drain = Instant::now();
-    let stored = converge::eventually("every accepted entry at /logs", DRAINING, async || {
-        let stored = stored(&environment.gateway, &marker).await?;
-        let missing = accepted
-            .iter()
-            .filter(|id| !stored.contains_key(*id))
-            .count();
-        if missing > 0 {
-            bail!(
-                "{missing} of {} accepted entries are missing",
-                accepted.len()
-            );
-        }
-        Ok(stored)
-    })
+    let stored = converge::eventually(
+        "every accepted entry at /logs",
+        DRAINING,
+        "the outboxes: custom-app's log",
+        async || {
+            let stored = stored(&environment.gateway, &marker).await?;
+            let missing = accepted
+                .iter()
+                .filter(|id| !stored.contains_key(*id))
+                .count();
+            if missing > 0 {
+                bail!(
+                    "{missing} of {} accepted entries are missing",
+                    accepted.len()
+                );
+            }
+            Ok(stored)
+        },
+    )
     .await?;
     let drained = drain.elapsed();
     let twice: Vec<_> = stored
@@ -155,17 +160,22 @@ async fn await_restart(environment: &Environment, victim: &Pod) -> Result<(), Un
     let cluster = environment.mesh.cluster();
     let restarts = |pod: &Pod| pod.container(App::CustomApp.name()).map(|it| it.restarts);
     let what = format!("{} killed, restarted and ready", victim.name);
-    converge::eventually(&what, Duration::from_secs(90), async || {
-        let pods = cluster.pods(App::CustomApp).await?;
-        let pod = pods
-            .iter()
-            .find(|pod| pod.uid == victim.uid)
-            .context("the pod is gone")?;
-        if restarts(pod) <= restarts(victim) || !pod.is_ready() {
-            bail!("{:?}", pod.containers);
-        }
-        Ok(())
-    })
+    converge::eventually(
+        &what,
+        Duration::from_secs(90),
+        "`kubectl describe pod`",
+        async || {
+            let pods = cluster.pods(App::CustomApp).await?;
+            let pod = pods
+                .iter()
+                .find(|pod| pod.uid == victim.uid)
+                .context("the pod is gone")?;
+            if restarts(pod) <= restarts(victim) || !pod.is_ready() {
+                bail!("{:?}", pod.containers);
+            }
+            Ok(())
+        },
+    )
     .await
 }
 

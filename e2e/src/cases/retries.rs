@@ -144,13 +144,18 @@ pub(super) async fn exclusively(
         let before = sightings::counters(environment, Proxy::Gateway).await?;
         work().await?;
         let what = format!("{requests} more requests counted at the gateway");
-        let after = converge::eventually(&what, CONVERGENCE, async || {
-            let after = environment.mesh.stats(Proxy::Gateway).await?;
-            if total(&after) < total(&before) + requests {
-                bail!("{} -> {}", total(&before), total(&after));
-            }
-            Ok(after)
-        })
+        let after = converge::eventually(
+            &what,
+            CONVERGENCE,
+            "whether the gateway's plugin is loaded",
+            async || {
+                let after = environment.mesh.stats(Proxy::Gateway).await?;
+                if total(&after) < total(&before) + requests {
+                    bail!("{} -> {}", total(&before), total(&after));
+                }
+                Ok(after)
+            },
+        )
         .await?;
         counted = total(&after) - total(&before);
         if counted == requests {

@@ -15,6 +15,9 @@ use crate::parse::stats::Stats;
 /// Within this an application's line is in its log.
 const WRITTEN: Duration = Duration::from_secs(15);
 
+/// Where they are.
+const LOGS: &str = "`kubectl logs` of the application: one JSON line per request";
+
 /// The lines of requests with this marker, once there are at least `count` of them.
 ///
 /// # Errors
@@ -30,6 +33,7 @@ pub(super) async fn requests(
     converge::eventually(
         &format!("{count} requests in {name}'s log"),
         WRITTEN,
+        LOGS,
         async || {
             let mut lines = environment.mesh.log(app, Lives::Current, since).await?;
             lines.retain(|line| line.is_from(marker));
@@ -55,6 +59,7 @@ pub(super) async fn request_with_id(
     converge::eventually(
         &format!("request {id} in {}'s log", app.name()),
         WRITTEN,
+        LOGS,
         async || {
             let lines = environment.mesh.log(app, Lives::Current, since).await?;
             let line = lines

@@ -9,8 +9,10 @@ pub(super) enum Refusal {
     Malformed,
     /// Envoy, since the head is larger than it reads: 431.
     TooLarge,
-    /// CONNECT has no path, so the filter has nothing to compare: 404 by whoever is first, or 400.
+    /// Envoy, since there is no path that a route or the filter could compare: its bare 404, or 400.
     NoPath,
+    /// Envoy, since the request says https and the connection is not: 403.
+    Scheme,
 }
 
 /// A request that must not reach an application.
@@ -101,8 +103,8 @@ const UNKNOWN: &[&str] = &[
     "/;x/status",
     "/status;jsessionid=1",
     "/log%3bx=1",
-    // NUL
-    "/log%00.html",
+    // a fragment, which is cut off
+    "/nowhere#/status",
     // a query does not make a path known
     "/LOG?x=1",
     "/nowhere?/log",
@@ -110,7 +112,6 @@ const UNKNOWN: &[&str] = &[
     // absolute form
     "http://other.test/nowhere",
     "http://other.test/LOG",
-    "https://other.test/log/",
 ];
 
 const MALFORMED: &[&[u8]] = &[
@@ -118,7 +119,7 @@ const MALFORMED: &[&[u8]] = &[
     b"/log%00",
     b"/\0/log",
     b"/log x",
-    b"/log#x",
+    b"/log%00.html",
     b"log",
     b"",
     b"*",
@@ -165,7 +166,8 @@ pub(super) fn tricks() -> Vec<Trick> {
             .iter()
             .map(|method| trick(method, b"/nowhere", Refusal::Malformed)),
     );
-    all.push(trick("OPTIONS", b"*", Refusal::Malformed));
+    all.push(trick("GET", b"https://other.test/status", Refusal::Scheme));
+    all.push(trick("OPTIONS", b"*", Refusal::NoPath));
     all.push(trick("CONNECT", b"other.test:443", Refusal::NoPath));
     all.push(trick("GET", &long(100 * 1024), Refusal::TooLarge));
     all
@@ -180,6 +182,10 @@ pub(super) const SPELLINGS: &[Spelling] = &[
     },
     Spelling {
         target: "/status?next=/../log",
+        path: "/status",
+    },
+    Spelling {
+        target: "/status#x",
         path: "/status",
     },
     Spelling {

@@ -52,7 +52,7 @@ async fn not_found(environment: &Environment) -> Outcome {
     }
     expect(
         wrong.is_empty(),
-        "404 with the mark, or Envoy's 400 or 431, for each",
+        "404 with the mark, or Envoy's own refusal, for each",
         wrong.join("; "),
         "the filter's routes in wasmplugin.yaml, then virtualservice.yaml",
     )?;
@@ -66,7 +66,7 @@ async fn not_found(environment: &Environment) -> Outcome {
     let [unknown, envoy] = refused;
     let all = tricks.len();
     Ok(format!(
-        "{all} requests: {unknown} x 404, {envoy} x Envoy's 400 or 431; 0 reached custom-app"
+        "{all} requests: {unknown} x 404, {envoy} x Envoy's own 400, 403 or 431; 0 reached custom-app"
     ))
 }
 
@@ -110,7 +110,10 @@ fn refusal(trick: &Trick, answer: &Answer) -> Result<u16> {
         // an answer to HEAD has no body to look into
         (Refusal::Unknown, 404) if trick.method == "HEAD" => drop(sightings::mark(answer)?),
         (Refusal::Unknown | Refusal::Malformed, 404) => sightings::marked_not_found(answer)?,
-        (Refusal::Malformed, 400) | (Refusal::TooLarge, 431) | (Refusal::NoPath, 400 | 404) => {}
+        (Refusal::Malformed, 400)
+        | (Refusal::TooLarge, 431)
+        | (Refusal::NoPath, 400 | 404)
+        | (Refusal::Scheme, 403) => {}
         _ => bail!("{}", answer.summary()),
     }
     Ok(answer.status)

@@ -16,12 +16,23 @@ open_console() {
   fi
   mkdir -p "$root/target/deploy"
   # Inside the repository: kustomize takes a base only by a path relative to it.
-  scratch=$(mktemp -d "$root/target/deploy/run.XXXXXX")
+  scratch=$root/target/deploy/run.$$
   log=$scratch.log
+  tidy
+  mkdir "$scratch"
   : >"$log"
   trap close_console EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
+}
+
+# What runs that were killed could not take away, and the logs of failures a week old.
+tidy() {
+  local old
+  for old in "$root"/target/deploy/run.*[0-9]; do
+    if [ -d "$old" ] && { [ "$old" = "$scratch" ] || ! kill -0 "${old##*.}" 2>/dev/null; }; then rm -rf "$old"; fi
+  done
+  find "$root/target/deploy" -name 'run.*.log' -mtime +7 -delete
 }
 
 close_console() {

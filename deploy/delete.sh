@@ -11,6 +11,9 @@ delete_everything() {
     locked=''   # it went with the namespace
     gone+=("the namespace $namespace")
   fi
+  # What a proof that was killed may have left.
+  quietly kubectl delete namespaces -l app=faultline-probe --field-selector "metadata.name=$namespace-outside" --timeout "${timeout}s" ||
+    die "the namespace $namespace-outside is not gone after $timeout s"
   delete_istio
   if [ ${#gone[@]} -eq 0 ]; then ok "Faultline was not there; $istio_fate"; return; fi
   ok "$(printf '%s, ' "${gone[@]}" | sed 's/, $//') deleted; $istio_fate"

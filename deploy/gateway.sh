@@ -57,13 +57,12 @@ die_not_steady() {
 }
 
 prove() {
-  local suite
-  suite=$(built "${target:-none}/release/faultline-e2e")
   if [ ! -x "$suite" ]; then
     ok "SKIPPED: the suite is not built here (--skip-build)"
     return
   fi
-  local arguments=(prove --quick --gateway-url "$gateway_url" --namespace "$namespace" --probe-image "$image_e2e")
+  local arguments=(prove --quick --gateway-url "$gateway_url" --namespace "$namespace"
+    --gateway-namespace "$gateway_namespace" --probe-image "$image_e2e")
   clear_line
   "$suite" "${arguments[@]}" || die "the application is deployed, but not every feature works as it should" \
     "The lines above say which; again, and alone: $suite ${arguments[*]} --only CASE"

@@ -5,10 +5,14 @@
 hash_of() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -c1-16; }
 built() { printf '%s/%s' "${CARGO_TARGET_DIR:-$root/target}" "$1"; }
 
+suite=$root/target/deploy/faultline-e2e
+
 build() {
   if [ "$skip_build" = true ]; then ok "skipped (--skip-build)"; return; fi
   quietly cargo build --release --locked --target "$target" -p custom-app -p log-agent -p faultline-e2e ||
     die "the services did not compile"
+  # The suite's image and the suite that runs here are one and the same program.
+  cp "$(built "$target/release/faultline-e2e")" "$suite.new" && mv "$suite.new" "$suite"
   quietly filter/build.sh || die "the filter did not compile"
   ok "services $(size_of "$target/release/custom-app") and $(size_of "$target/release/log-agent"), filter $(size_of filter/plugin.wasm)"
 }

@@ -3,6 +3,7 @@
 
 preflight() {
   check_tools
+  find_platform
   check_rights
   check_cluster
   if [ "$mode" = deploy ]; then
@@ -147,12 +148,18 @@ check_storage() {
     "Make one the default: kubectl annotate storageclass NAME storageclass.kubernetes.io/is-default-class=true"
 }
 
-# Sets target, the platform the services are built for: the cluster's, which must be this machine's.
-check_build_tools() {
-  local machine architectures
-  command -v cargo >/dev/null || die "cargo is not installed" "See https://rustup.rs, or deploy what is built already: --skip-build"
+# Sets machine and target: this machine's platform, as Kubernetes and as Rust call it.
+find_platform() {
   machine=$(uname -m)
-  case $machine in aarch64|arm64) machine=arm64 target=aarch64-unknown-linux-musl ;; *) machine=amd64 target=x86_64-unknown-linux-musl ;; esac
+  case $machine in
+    aarch64|arm64) machine=arm64 target=aarch64-unknown-linux-musl ;;
+    *) machine=amd64 target=x86_64-unknown-linux-musl ;;
+  esac
+}
+
+check_build_tools() {
+  local architectures
+  command -v cargo >/dev/null || die "cargo is not installed" "See https://rustup.rs, or deploy what is built already: --skip-build"
   architectures=$(ask get nodes -o 'jsonpath={range .items[*]}{.status.nodeInfo.architecture}{"\n"}{end}' | sort -u | paste -sd, -)
   [ "$architectures" = "$machine" ] ||
     die "the cluster's nodes are $architectures, this machine builds for $machine" \

@@ -1,0 +1,20 @@
+//! Tests only: the mesh's resources and the services' manifests, rendered by kustomize as
+//! `deploy.sh` applies them, and the script's refusals. What a resource says stands in its own
+//! file; here stands what several of them must say together.
+
+#[cfg(test)]
+mod console;
+#[cfg(test)]
+mod installation;
+#[cfg(test)]
+mod manifest;
+#[cfg(test)]
+mod overlay;
+#[cfg(test)]
+mod plugins;
+#[cfg(test)]
+mod routes;
+#[cfg(test)]
+mod traffic;
+#[cfg(test)]
+mod workloads;

@@ -1,0 +1,102 @@
+//! What deploy.sh lays over `istio/`: digests, another namespace, another gateway.
+
+use crate::manifest::{Manifests, kustomize, root};
+use std::{fs, process::Command};
+
+const DIGEST: &str = "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+/// The overlay that deploy.sh writes, rendered.
+fn overlay() -> Manifests {
+    let parent = root().join("target/deploy");
+    fs::create_dir_all(&parent).expect("a folder");
+    let folder = tempfile::tempdir_in(parent).expect("a folder");
+    let overlay = folder.path().join("overlay");
+    let output = Command::new("bash")
+        .args([
+            "-euc",
+            ". deploy/apply.sh; write_overlay \"$1\" \"$namespace\"",
+            "bash",
+        ])
+        .arg(&overlay)
+        .current_dir(root())
+        .env("namespace", "elsewhere")
+        .env("gateway_namespace", "edge")
+        .env("gateway_account", "edge-account")
+        .envs(["custom_app", "log_agent", "e2e", "filter"].map(|name| {
+            (
+                format!("image_{name}"),
+                format!("registry.example:5000/team/faultline/{name}@{DIGEST}"),
+            )
+        }))
+        .output()
+        .expect("bash");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    kustomize(&overlay)
+}
+
+#[test]
+fn everything_moves_but_the_gateways_plugin() {
+    let manifests = overlay();
+    assert_eq!(manifests.one("Namespace", "elsewhere").namespace(), "");
+    for manifest in manifests
+        .all()
+        .filter(|manifest| manifest.kind() != "Namespace")
+    {
+        let expected = if manifest.name() == "faultline-gateway" && manifest.kind() == "WasmPlugin"
+        {
+            "edge"
+        } else {
+            "elsewhere"
+        };
+        assert_eq!(
+            manifest.namespace(),
+            expected,
+            "{} {}",
+            manifest.kind(),
+            manifest.name()
+        );
+    }
+    let policy = manifests.one("AuthorizationPolicy", "custom-app");
+    assert_eq!(
+        policy.text("/spec/rules/0/from/0/source/serviceAccounts/0"),
+        "edge/edge-account"
+    );
+}
+
+/// --delete finds what is Faultline's by these labels.
+#[test]
+fn everything_says_whose_it_is() {
+    for manifest in overlay().all() {
+        let label = |name: &str| {
+            manifest
+                .text(&format!("/metadata/labels/app.kubernetes.io~1{name}"))
+                .to_owned()
+        };
+        assert_eq!(label("part-of"), "faultline");
+        assert_eq!(label("instance"), "elsewhere");
+    }
+}
+
+#[test]
+fn everything_is_pinned_by_digest() {
+    let manifests = overlay();
+    for (app, image) in [("custom-app", "custom_app"), ("log-agent", "log_agent")] {
+        assert_eq!(
+            manifests
+                .one("Deployment", app)
+                .text("/spec/template/spec/containers/0/image"),
+            format!("registry.example:5000/team/faultline/{image}@{DIGEST}")
+        );
+    }
+    for plugin in manifests.of_kind("WasmPlugin") {
+        assert_eq!(
+            plugin.text("/spec/url"),
+            format!("oci://registry.example:5000/team/faultline/filter@{DIGEST}")
+        );
+        assert_eq!(format!("sha256:{}", plugin.text("/spec/sha256")), DIGEST);
+    }
+}

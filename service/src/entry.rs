@@ -139,6 +139,13 @@ impl Source {
     }
 }
 
+/// A process that knows no better name.
+impl Default for Source {
+    fn default() -> Self {
+        Self("localhost".to_owned())
+    }
+}
+
 impl TryFrom<String> for Source {
     type Error = Invalid;
 

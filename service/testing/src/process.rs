@@ -1,0 +1,164 @@
+//! The real binaries, as processes.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Child;
+
+use crate::{DEADLINE, eventually};
+
+/// The binary of a package of this workspace, as it is now: built, if need be.
+pub fn binary(package: &str) -> PathBuf {
+    static BUILT: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
+    let mut built = BUILT.lock().expect("a build failed");
+    let built = built.get_or_insert_default();
+    built
+        .entry(package.to_owned())
+        .or_insert_with(|| build(package))
+        .clone()
+}
+
+fn build(package: &str) -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let build = Command::new(cargo)
+        .args(["build", "--quiet", "--package", package, "--bin", package])
+        .args(["--message-format", "json-render-diagnostics"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo cannot be run");
+    assert!(build.status.success(), "cargo cannot build {package}");
+    let messages = String::from_utf8(build.stdout).expect("cargo speaks UTF-8");
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .unwrap_or_else(|| panic!("cargo built no binary of {package}"))
+}
+
+/// A service that runs on a port of its own; it is killed when dropped.
+#[derive(Debug)]
+pub struct Service {
+    child: Child,
+    address: SocketAddr,
+    lines: Lines,
+}
+
+type Lines = Arc<Mutex<Vec<Value>>>;
+
+impl Service {
+    /// Starts a binary and waits until it listens.
+    ///
+    /// # Panics
+    /// With its log, when it ends instead.
+    pub async fn start<S: AsRef<OsStr>>(binary: &Path, arguments: &[S]) -> Self {
+        let (mut child, lines) = spawn(binary, arguments);
+        let listening = eventually("the service listens", async || {
+            if let Some(status) = child.try_wait().expect("a child has a status") {
+                panic!(
+                    "{} ended with {status}: {:#?}",
+                    binary.display(),
+                    lines.lock()
+                );
+            }
+            let lines = lines.lock().expect("lines are whole");
+            let line = lines.iter().find(|line| line["message"] == "listening")?;
+            line["address"].as_str()?.parse().ok()
+        });
+        let address = listening.await;
+        Self {
+            child,
+            address,
+            lines,
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL of one of its paths.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Its log lines so far whose message is this one.
+    pub fn lines(&self, message: &str) -> Vec<Value> {
+        let lines = self.lines.lock().expect("lines are whole");
+        lines
+            .iter()
+            .filter(|line| line["message"] == message)
+            .cloned()
+            .collect()
+    }
+
+    /// Ends it as `kill -9` does and waits until it is gone.
+    pub async fn kill(mut self) -> Lines {
+        self.child.kill().await.expect("a child can be killed");
+        self.lines
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = self
+            .child
+            .id()
+            .and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
+        kill_process(pid.expect("the service has ended"), signal)
+            .expect("a child can be signalled");
+    }
+
+    /// Waits until it has ended.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let ended = tokio::time::timeout(DEADLINE, self.child.wait()).await;
+        ended
+            .expect("the service did not end")
+            .expect("a child has a status")
+    }
+}
+
+/// Runs a binary that is to end by itself; returns its status and its log.
+pub async fn run<S: AsRef<OsStr>>(binary: &Path, arguments: &[S]) -> (ExitStatus, Vec<Value>) {
+    let (mut child, lines) = spawn(binary, arguments);
+    let ended = tokio::time::timeout(DEADLINE, child.wait()).await;
+    let status = ended
+        .expect("it did not end")
+        .expect("a child has a status");
+    let last = eventually("its last line", async || {
+        let lines = lines.lock().expect("lines are whole");
+        lines
+            .iter()
+            .any(|line| line["message"] == "stopped")
+            .then(|| lines.clone())
+    });
+    (status, last.await)
+}
+
+fn spawn<S: AsRef<OsStr>>(binary: &Path, arguments: &[S]) -> (Child, Lines) {
+    let mut child = tokio::process::Command::new(binary)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot start {}: {error}", binary.display()));
+    let lines = Lines::default();
+    let mut output = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+    let collected = lines.clone();
+    tokio::spawn(async move {
+        while let Ok(Some(line)) = output.next_line().await {
+            let line = serde_json::from_str(&line)
+                .unwrap_or_else(|error| panic!("a log line is no JSON: {error}: {line}"));
+            collected.lock().expect("lines are whole").push(line);
+        }
+    });
+    (child, lines)
+}

@@ -13,7 +13,7 @@
 #   --istio-config FILE             an IstioOperator file laid over istio/installation.yaml
 #   --timeout SECONDS               the longest that each single wait may take (default: 300)
 #   --skip-build                    build and push nothing: use what is deployed, else what the registry has
-#   --skip-istio                    never install Istio
+#   --skip-istio                    neither install nor remove Istio
 #   --dry-run                       render, let the server validate, change and build nothing
 #   --status                        show what is deployed; exit code 0 when all of it is ready
 #   --delete                        remove Faultline, and Istio too if this script installed it

@@ -178,14 +178,14 @@ check_container_tool() {
   local tool
   for tool in buildah podman docker; do
     command -v "$tool" >/dev/null || continue
-    if "$tool" info >>"$log" 2>&1; then container_tool=$tool; return; fi
+    if "$tool" info >/dev/null 2>>"$log"; then container_tool=$tool; return; fi
   done
   die "no container tool works here" "Install buildah, podman or docker (with its daemon running)"
 }
 
 check_registry() {
   [ -n "$registry" ] || die "no registry is named" "Say where images are pushed to and pulled from: --registry HOST[:PORT][/PATH]"
-  registry_answers ||
-    die "the registry $(registry_host) does not answer" \
-      "Is the name right? If it speaks plain HTTP or has a certificate of its own: --insecure-registry"
+  local advice="Is the name right, and does it run?"
+  [ "$insecure" = true ] || advice="$advice If it speaks plain HTTP or has a certificate of its own: --insecure-registry"
+  registry_answers || die "the registry $(registry_host) does not answer" "$advice"
 }

@@ -20,6 +20,11 @@ pub(crate) fn configuration() -> Bytes {
         .unwrap_or_default()
 }
 
+/// The name the plugin was given in the proxy's configuration.
+pub(crate) fn plugin_name() -> Option<Bytes> {
+    property(&["plugin_name"])
+}
+
 /// `:path`, with the query. Only in the request phase.
 pub(crate) fn path() -> Option<Bytes> {
     request_header(":path")
@@ -60,18 +65,18 @@ pub(crate) fn answer(problem: Problem<'_>) {
 }
 
 /// A property, if the host has it in this phase.
-pub(crate) fn property(path: [&str; 2]) -> Option<Bytes> {
+pub(crate) fn property(path: &[&str]) -> Option<Bytes> {
     hostcalls::get_property(path.to_vec()).ok().flatten()
 }
 
 /// A numeric property.
-pub(crate) fn number(path: [&str; 2]) -> Option<u64> {
+pub(crate) fn number(path: &[&str]) -> Option<u64> {
     little_endian(&property(path)?)
 }
 
 /// Time since the request arrived.
 pub(crate) fn elapsed() -> Option<Duration> {
-    let start = Duration::from_nanos(number(["request", "time"])?);
+    let start = Duration::from_nanos(number(&["request", "time"])?);
     let now = hostcalls::get_current_time().ok()?;
     now.duration_since(SystemTime::UNIX_EPOCH + start).ok()
 }

@@ -61,7 +61,7 @@ impl HttpContext for Stream {
                 flags: flags(),
                 status: host::status(),
                 origin: Origin::from_details(
-                    host::property(["response", "code_details"]).as_deref(),
+                    host::property(&["response", "code_details"]).as_deref(),
                 ),
                 attempts: attempts(),
                 elapsed: host::elapsed(),
@@ -78,7 +78,7 @@ impl HttpContext for Stream {
             return;
         };
         let flags = flags();
-        let status = host::number(["response", "code"]).and_then(|code| u16::try_from(code).ok());
+        let status = host::number(&["response", "code"]).and_then(|code| u16::try_from(code).ok());
         let outcome = Outcome::of(flags, status);
         host::leave_outcome(outcome.name());
         plugin.metrics.count(
@@ -87,7 +87,7 @@ impl HttpContext for Stream {
                 outcome,
                 retries: attempts().map_or(0, |attempts| attempts.saturating_sub(1)),
                 was_delayed: flags.intersects(Flags::DI),
-                duration_ms: host::number(["request", "duration"]).map(|ns| ns / 1_000_000),
+                duration_ms: host::number(&["request", "duration"]).map(|ns| ns / 1_000_000),
             },
         );
     }
@@ -106,10 +106,10 @@ fn refuse(plugin: &Plugin, outcome: &str, problem: problem::Problem<'_>) -> Acti
 }
 
 fn flags() -> Flags {
-    Flags::from_property(host::property(["response", "flags"]).as_deref())
+    Flags::from_property(host::property(&["response", "flags"]).as_deref())
 }
 
-/// How often the upstream was tried, if it was.
+/// How often the upstream was tried, if it was: the host also says 0 for never.
 fn attempts() -> Option<u64> {
-    host::number(["upstream", "request_attempt_count"])
+    host::number(&["upstream", "request_attempt_count"]).filter(|attempts| *attempts > 0)
 }

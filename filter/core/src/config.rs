@@ -43,6 +43,9 @@ impl Config {
     /// The bytes are not JSON, a key is unknown or missing, a value is not allowed, two routes
     /// match the same path, or more than 64 names are observed. The first error found is given.
     pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
+        if bytes.is_empty() {
+            return Err(missing(&Key::Root.to_string()));
+        }
         let value: Value = serde_json::from_slice(bytes).map_err(|error| ConfigError {
             key: Key::Root.to_string(),
             value: None,

@@ -2,8 +2,9 @@
 
 use anyhow::bail;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use crate::case::{Case, Outcome, Tier, Unmet};
+use crate::case::{Case, Outcome, Tier, Unmet, expect};
 use crate::cases::oci::{self, FETCHES};
 use crate::cases::sightings;
 use crate::converge::{self, CONVERGENCE};
@@ -28,12 +29,21 @@ pub(super) const WRONG_DIGEST: Case = Case {
     run: |environment| Box::pin(wrong_digest(environment)),
 };
 
-pub(super) const BROKEN_MODULE: Case = Case {
+pub(super) const GARBAGE: Case = Case {
     feature: "404",
     name: "broken-module",
     tier: Tier::Full,
-    claim: "with a module that no engine can load traffic goes on, 404 from the VirtualService",
-    run: |environment| Box::pin(broken_module(environment)),
+    claim: "with a module that is not WebAssembly the gateway's agent refuses and counts it; traffic goes on, 404 from \
+            the VirtualService",
+    run: |environment| Box::pin(garbage(environment)),
+};
+
+pub(super) const UNLOADABLE: Case = Case {
+    feature: "404",
+    name: "unloadable-module",
+    tier: Tier::Full,
+    claim: "after an update to a module that no engine can load, the gateway keeps the one before: traffic and 404 go on",
+    run: |environment| Box::pin(unloadable(environment)),
 };
 
 async fn deleted(environment: &Environment) -> Outcome {
@@ -42,7 +52,7 @@ async fn deleted(environment: &Environment) -> Outcome {
     cluster.delete(&cluster.gateway_plugin()).await?;
     let bare = not_found_is(environment, sightings::bare_not_found).await?;
     let same = marked.body == bare.body;
-    crate::case::expect(
+    expect(
         same,
         marked.body,
         bare.body,
@@ -55,71 +65,99 @@ async fn deleted(environment: &Environment) -> Outcome {
 
 async fn wrong_digest(environment: &Environment) -> Outcome {
     let cluster = environment.mesh.cluster();
-    let plugin = cluster.gateway_plugin();
-    let source = oci::source(&cluster.read(&plugin).await?)?;
+    let source = oci::source(&cluster.read(&cluster.gateway_plugin()).await?)?;
     let wrong = "f".repeat(64);
-    let before = refused(environment).await?;
     let url = format!("oci://{}@sha256:{wrong}", source.repository);
-    cluster
-        .change(&plugin, &json!({"url": url, "sha256": wrong}))
-        .await?;
-    let after = converge::eventually("a refused fetch counted", CONVERGENCE, AGENT, async || {
-        let after = refused(environment).await?;
-        if after <= before {
-            bail!("{FETCHES} of failures stays at {before}");
-        }
-        Ok(after)
-    })
-    .await?;
+    refused(
+        environment,
+        &json!({"url": url, "sha256": wrong}),
+        "manifest_failure",
+    )
+    .await
+}
+
+async fn garbage(environment: &Environment) -> Outcome {
+    let folder = environment.mesh.cluster().broken_modules().await?;
+    // new every time: the agent keeps what it has fetched
+    let url = format!("{folder}/garbage/{}", Uuid::new_v4());
+    refused(
+        environment,
+        &json!({"url": url, "sha256": null}),
+        "fetch_failure",
+    )
+    .await
+}
+
+/// Changes the gateway's plugin so that its module is refused with this result, and back.
+async fn refused(environment: &Environment, spec: &Value, result: &str) -> Outcome {
+    let cluster = environment.mesh.cluster();
+    let labels = [("result", result)];
+    let before = fetches(environment, &labels).await?;
+    cluster.change(&cluster.gateway_plugin(), spec).await?;
+    let after = one_more_fetch(environment, &labels, before).await?;
     not_found_is(environment, sightings::bare_not_found).await?;
     cluster.restore().await?;
     not_found_is(environment, sightings::marked_not_found).await?;
     Ok(format!(
-        "{FETCHES} of failures {before} -> {after}; /status 200, 404 unmarked; put back: marked"
+        "{FETCHES}{{result={result}}} {before} -> {after}; /status 200, 404 unmarked; put back: marked"
     ))
 }
 
-async fn broken_module(environment: &Environment) -> Outcome {
+async fn unloadable(environment: &Environment) -> Outcome {
     let cluster = environment.mesh.cluster();
     let plugin = cluster.gateway_plugin();
-    let url = cluster.broken_module_url().await?;
-    // Envoy keeps a module that works when its successor does not load; so the good one goes first
-    cluster.delete(&plugin).await?;
-    not_found_is(environment, sightings::bare_not_found).await?;
-    let fetched = async || -> anyhow::Result<u64> {
-        let stats = environment.mesh.stats(Proxy::Gateway).await?;
-        Ok(stats.count(FETCHES, &[("result", "success")]))
-    };
-    let before = fetched().await?;
+    let good = format!(
+        "{}.wasm",
+        oci::source(&cluster.read(&plugin).await?)?.digest
+    );
+    let url = format!("{}/{}", cluster.broken_modules().await?, Uuid::new_v4());
+    let labels = [("result", "success")];
+    let before = fetches(environment, &labels).await?;
     cluster
-        .change(&plugin, &json!({"url": url, "sha256": Value::Null}))
+        .change(&plugin, &json!({"url": url, "sha256": null}))
         .await?;
-    let after = converge::eventually(
-        "the broken module fetched",
-        CONVERGENCE,
+    one_more_fetch(environment, &labels, before).await?;
+    not_found_is(environment, sightings::marked_not_found).await?;
+    let modules = environment.mesh.config(Proxy::Gateway).await?.modules();
+    expect(
+        modules.iter().any(|module| module.ends_with(&good)),
+        format!("the gateway still on {good}"),
+        format!("{modules:?}"),
         AGENT,
-        async || match fetched().await? {
-            after if after > before => Ok(after),
-            _ => bail!("{FETCHES} of successes stays at {before}"),
-        },
-    )
-    .await?;
-    not_found_is(environment, sightings::bare_not_found).await?;
+    )?;
     cluster.restore().await?;
     not_found_is(environment, sightings::marked_not_found).await?;
-    let times = after - before;
-    Ok(format!(
-        "fetched {times} x, not loaded; /status 200, 404 unmarked; put back: marked"
-    ))
+    Ok(
+        "fetched, not loaded: the gateway keeps the module before; /status 200, 404 marked"
+            .to_owned(),
+    )
 }
 
 /// Where a fetch shows.
 const AGENT: &str = "the gateway's log for wasm";
 
-/// How many fetches the gateway's agents have refused.
-async fn refused(environment: &Environment) -> anyhow::Result<u64> {
-    let stats = environment.mesh.stats(Proxy::Gateway).await?;
-    Ok(stats.count(FETCHES, &[]) - stats.count(FETCHES, &[("result", "success")]))
+/// How many fetches the gateways' agents have counted.
+async fn fetches(environment: &Environment, labels: &[(&str, &str)]) -> anyhow::Result<u64> {
+    Ok(environment
+        .mesh
+        .stats(Proxy::Gateway)
+        .await?
+        .count(FETCHES, labels))
+}
+
+async fn one_more_fetch(
+    environment: &Environment,
+    labels: &[(&str, &str)],
+    before: u64,
+) -> Result<u64, Unmet> {
+    let what = format!("{FETCHES} {labels:?} above {before}");
+    converge::eventually(&what, CONVERGENCE, AGENT, async || {
+        match fetches(environment, labels).await? {
+            after if after > before => Ok(after),
+            _ => bail!("it stays"),
+        }
+    })
+    .await
 }
 
 /// Waits until an unknown path's 404 is as `check` wants it while a known path is served; returns the 404.

@@ -114,18 +114,18 @@ impl Cluster {
         Ok(())
     }
 
-    /// Where the gateway can fetch a WebAssembly module that no engine can load.
+    /// Where the gateway can fetch broken WebAssembly modules: the `http://` URL of a folder.
     ///
     /// # Errors
     /// When the pod that serves it is not there.
-    pub async fn broken_module_url(&self) -> Result<String> {
+    pub async fn broken_modules(&self) -> Result<String> {
         self.probes.get_or_try_init(|| self.plant()).await?;
         let pods = self.list(&self.names.outside(), &["-l", LABEL]).await?;
         let outsider = pods.iter().find(|pod| pod.name == OUTSIDER);
         let ip = outsider
             .and_then(|pod| pod.ip.as_deref())
             .context("the outsider has no address")?;
-        Ok(format!("http://{ip}:8080/plugin.wasm"))
+        Ok(format!("http://{ip}:8080"))
     }
 
     /// Puts a pod on the node of `target` that can kill its processes; `None` where hostPID pods are

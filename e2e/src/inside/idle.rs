@@ -9,16 +9,19 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The magic number and version of WebAssembly, then a section that does not exist: fetched without
-/// complaint, loaded by no engine.
-const BROKEN_MODULE: &[u8] = b"\0asm\x01\0\0\0\xff\xff\xff\xff\x0fnot a module";
+/// The magic number and version of WebAssembly, then a section that does not exist: whoever fetches it
+/// finds nothing wrong, and no engine loads it.
+const UNLOADABLE: &[u8] = b"\0asm\x01\0\0\0\xff\xff\xff\xff\x0fnot a module";
+/// Not WebAssembly at all.
+const GARBAGE: &[u8] = b"not a module";
 
 /// Wait for SIGTERM, and clear up after orphaned children as a first process must.
 #[derive(Args, Clone, Debug)]
 pub struct Idle {
-    /// Serve a WebAssembly module that no engine can load, at any path.
+    /// Serve broken modules: under /garbage what is not WebAssembly at all, elsewhere what looks like it
+    /// and cannot be loaded.
     #[arg(long, value_name = "ADDRESS:PORT")]
-    broken_module_at: Option<SocketAddr>,
+    broken_modules_at: Option<SocketAddr>,
 }
 
 /// Idles.
@@ -29,10 +32,10 @@ pub async fn run(idle: Idle) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let mut orphans = signal(SignalKind::child()).context("listening for SIGCHLD")?;
-    let listener = match idle.broken_module_at {
+    let listener = match idle.broken_modules_at {
         Some(address) => {
             let listener = TcpListener::bind(address).await;
-            Some(listener.with_context(|| format!("--broken-module-at {address}"))?)
+            Some(listener.with_context(|| format!("--broken-modules-at {address}"))?)
         }
         None => None,
     };
@@ -63,12 +66,16 @@ async fn serve(mut stream: TcpStream) -> std::io::Result<()> {
             return Ok(());
         }
     }
-    let length = BROKEN_MODULE.len();
+    let module = match request.starts_with(b"GET /garbage") {
+        true => GARBAGE,
+        false => UNLOADABLE,
+    };
+    let length = module.len();
     let head = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: application/wasm\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await?;
-    stream.write_all(BROKEN_MODULE).await?;
+    stream.write_all(module).await?;
     stream.shutdown().await
 }
 
@@ -78,17 +85,21 @@ mod tests {
     use crate::exchange::{Ask, client, exchange};
 
     #[tokio::test]
-    async fn the_broken_module_is_served() {
+    async fn broken_modules_are_served() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/plugin.wasm", listener.local_addr().unwrap());
-        let server =
-            tokio::spawn(async move { serve(accept(Some(&listener)).await.unwrap()).await });
-        let answer = exchange(&client().unwrap(), Ask::get(url))
-            .await
-            .answer()
-            .unwrap();
-        assert_eq!(answer.status, 200);
-        assert!(answer.body.starts_with("\0asm\u{1}\0\0\0"));
-        server.await.unwrap().unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            for _ in 0..2 {
+                serve(accept(Some(&listener)).await.unwrap()).await.unwrap();
+            }
+        });
+        let client = client().unwrap();
+        for (path, start) in [("/x", "\0asm\u{1}\0\0\0"), ("/garbage/1", "not")] {
+            let ask = Ask::get(format!("{origin}{path}"));
+            let answer = exchange(&client, ask).await.answer().unwrap();
+            assert_eq!(answer.status, 200);
+            assert!(answer.body.starts_with(start), "{path}");
+        }
+        server.await.unwrap();
     }
 }

@@ -1,6 +1,6 @@
 //! Prometheus metrics: the recorder, and what is measured of every request.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Method;
@@ -26,21 +26,17 @@ impl Metrics {
     /// # Errors
     /// When another recorder than this one is installed.
     pub fn install() -> Result<Self, BuildError> {
-        static INSTALLED: OnceLock<Metrics> = OnceLock::new();
-        if let Some(metrics) = INSTALLED.get() {
+        static INSTALLED: Mutex<Option<Metrics>> = Mutex::new(None);
+        let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(metrics) = installed.as_ref() {
             return Ok(metrics.clone());
         }
         let handle = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &DURATION_BUCKETS)?
             .set_buckets_for_metric(Matcher::Suffix("_size".into()), &COUNT_BUCKETS)?
-            .install_recorder();
-        match handle {
-            Ok(handle) => {
-                describe();
-                Ok(INSTALLED.get_or_init(|| Self(handle)).clone())
-            }
-            Err(error) => INSTALLED.get().cloned().ok_or(error),
-        }
+            .install_recorder()?;
+        describe();
+        Ok(installed.insert(Self(handle)).clone())
     }
 
     /// In Prometheus' text format.

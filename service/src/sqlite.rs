@@ -61,6 +61,8 @@ pub async fn open(
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(5))
+        // A read-only root has no place for temporary files.
+        .pragma("temp_store", "memory")
         // A WAL that once grew does not keep the disk.
         .pragma("journal_size_limit", "16777216")
         .disable_statement_logging();

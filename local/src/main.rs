@@ -1,0 +1,3 @@
+//! `faultline-local`: Faultline without a cluster.
+
+fn main() {}

@@ -15,8 +15,8 @@ use tempfile::TempDir;
 /// A running Envoy. Dropping it kills the process; if the test is failing, the last lines of its
 /// log are shown.
 ///
-/// Listeners should ask for port 0, and the configuration needs no `admin`: the system chooses
-/// every port, so that tests run side by side. [`Envoy::listener`] tells which was chosen. An
+/// Listeners should ask for port 0; the administration interface gets a port of its own. So the
+/// system chooses every port, so that tests run side by side. [`Envoy::listener`] tells which was chosen. An
 /// access log to `/dev/stdout` is at [`Envoy::access_log`].
 #[derive(Debug)]
 pub struct Envoy {
@@ -46,14 +46,20 @@ impl Envoy {
         let path = |name: &str| directory.path().join(name);
         let create =
             |name: &str| File::create(path(name)).map_err(Error::io(format!("create {name}")));
-        fs::write(path(CONFIG), with_admin(config))
-            .map_err(Error::io("write the configuration"))?;
+        fs::write(path(CONFIG), config).map_err(Error::io("write the configuration"))?;
         let process = Command::new(&binary)
             .arg("--config-path")
             .arg(path(CONFIG))
+            .args(["--config-yaml", ADMIN_CONFIG])
             .arg("--admin-address-path")
             .arg(path(ADMIN))
             .args(["--disable-hot-restart", "--file-flush-interval-msec", "10"])
+            .args([
+                "--log-level",
+                "warning",
+                "--component-log-level",
+                "wasm:info",
+            ])
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(create(ACCESS_LOG)?)
@@ -215,17 +221,10 @@ fn show(log: &str) {
     eprintln!("--- Envoy's last lines\n{log}\n---");
 }
 
+/// Laid over the configuration given, whatever that says of an administration interface.
+const ADMIN_CONFIG: &str =
+    "admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}";
 const CONFIG: &str = "envoy.yaml";
 const ADMIN: &str = "admin.address";
 const LOG: &str = "envoy.log";
 const ACCESS_LOG: &str = "access.log";
-
-/// The configuration with an administration interface on a port of the system's choice.
-fn with_admin(config: &str) -> String {
-    const ADMIN: &str = "admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}";
-    if config.lines().any(|line| line.starts_with("admin:")) {
-        config.to_owned()
-    } else {
-        format!("{ADMIN}\n{config}")
-    }
-}

@@ -1,7 +1,7 @@
 //! Waiting for a condition instead of for a time.
 
 use crate::Error;
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 use tokio::time::{Instant, sleep};
 
 /// How long [`until`] waits at most: long enough for a loaded machine, since a test that passes
@@ -15,7 +15,10 @@ const INTERVAL: Duration = Duration::from_millis(10);
 ///
 /// # Errors
 /// [`Error::Deadline`] if it gives none within [`DEADLINE`]; `what` names the condition.
-pub async fn until<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> Result<T, Error> {
+pub async fn until<T>(
+    what: impl Display,
+    mut probe: impl AsyncFnMut() -> Option<T>,
+) -> Result<T, Error> {
     let start = Instant::now();
     loop {
         if let Some(value) = probe().await {
@@ -23,7 +26,7 @@ pub async fn until<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> 
         }
         if start.elapsed() > DEADLINE {
             return Err(Error::Deadline {
-                what: what.to_owned(),
+                what: what.to_string(),
                 waited: DEADLINE,
             });
         }

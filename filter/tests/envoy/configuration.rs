@@ -1,0 +1,109 @@
+//! A configuration that is refused: named in the log, counted, and harmless to traffic.
+
+use crate::{
+    client::get,
+    proxy::{Proxy, plugin},
+    statistics::counted,
+};
+use faultline_testbed::{Envoy, Step, Upstream, until};
+use serde_json::{Value, json};
+use std::{fs, path::Path};
+
+async fn upstream() -> Upstream {
+    Upstream::start(|_| Step::answer(200, "app")).await.unwrap()
+}
+
+async fn said(envoy: &Envoy, words: &str) {
+    let waited = until(words, async || envoy.log().contains(words).then_some(()));
+    waited
+        .await
+        .unwrap_or_else(|error| panic!("{error} in\n{}", envoy.log()));
+}
+
+#[tokio::test]
+async fn a_refused_first_configuration_lets_requests_pass() {
+    for (configuration, words) in [
+        ("", "configuration: is missing"),
+        ("{", "configuration: is not JSON"),
+        (
+            r#"{"routes":[{"path":"log"}]}"#,
+            r#"routes[0].path = "log": must start with"#,
+        ),
+        (
+            r#"{"routes":[{"path":"/"}],"label":true}"#,
+            "label = true: unknown key",
+        ),
+    ] {
+        let upstream = upstream().await;
+        let mut proxy = Proxy::to(&upstream, &json!({}));
+        proxy.plugin["typed_config"] = plugin(configuration);
+        let (envoy, address) = proxy.start().await;
+        assert_eq!(
+            get(address, "/anything").await.status,
+            200,
+            "{configuration}"
+        );
+        said(
+            &envoy,
+            &format!("faultline: configuration refused, requests pass untouched: {words}"),
+        )
+        .await;
+        // Once in each VM: Envoy's trial, its main thread, and its one worker.
+        counted(&envoy, "faultline_config_errors", 3).await;
+    }
+}
+
+/// The plugin as Istio gives it: by extension discovery, which may change it at any time.
+#[tokio::test]
+async fn a_refused_update_leaves_the_configuration_before() {
+    let upstream = upstream().await;
+    let directory = tempfile::tempdir().unwrap();
+    let discovered = directory.path().join("plugin.json");
+    let good = json!({"routes": [{"path": "/log"}]}).to_string();
+    let bad = json!({"routes": [{"path": "/log"}], "fallback": "perhaps"}).to_string();
+    let better = json!({"routes": [{"path": "/log"}, {"path": "/new"}]}).to_string();
+
+    discover(&discovered, &good);
+    let mut proxy = Proxy::to(&upstream, &json!({}));
+    proxy.plugin = json!({"name": "faultline.test", "config_discovery": {
+        "config_source": {"path_config_source": {"path": discovered}},
+        "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
+    }});
+    let (envoy, address) = proxy.start().await;
+    let statuses = async || {
+        [
+            get(address, "/log").await.status,
+            get(address, "/new").await.status,
+        ]
+    };
+    assert_eq!(statuses().await, [200, 404]);
+
+    discover(&discovered, &bad);
+    said(
+        &envoy,
+        "refused, the one before stays: fallback = \"perhaps\": must be",
+    )
+    .await;
+    // Trial, main thread and worker have all seen it: traffic is now in the hands of the update.
+    counted(&envoy, "faultline_config_errors", 3).await;
+    assert_eq!(statuses().await, [200, 404]);
+
+    discover(&discovered, &better);
+    let waited = until("the corrected configuration", async || {
+        (statuses().await == [200, 200]).then_some(())
+    });
+    waited.await.unwrap();
+    assert_eq!(get(address, "/other").await.status, 404);
+}
+
+/// Envoy watches for moves.
+fn discover(path: &Path, configuration: &str) {
+    let resource: Value = json!({
+        "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+        "name": "faultline.test",
+        "typed_config": plugin(configuration),
+    });
+    let fresh = path.with_extension("fresh");
+    fs::write(&fresh, json!({"resources": [resource]}).to_string()).unwrap();
+    fs::rename(&fresh, path).unwrap();
+}

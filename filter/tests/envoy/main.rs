@@ -1,0 +1,22 @@
+//! The filter's module in real Envoy.
+//!
+//! The version is `$FAULTLINE_ENVOY_VERSION`, else the testbed's default. Every test starts its
+//! own proxy and its own upstream on ports of the system's choice, waits for conditions and
+//! never for a time.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failure here is the test failing"
+)]
+
+mod annotations;
+mod client;
+mod configuration;
+mod guard;
+mod module;
+mod outcomes;
+mod proxy;
+mod scenario;
+mod statistics;

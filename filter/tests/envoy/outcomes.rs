@@ -1,0 +1,284 @@
+//! Every outcome, brought about for real: what the client sees, what is counted, what is logged.
+
+use crate::{
+    annotations::{proxy_status, server_timing},
+    client::{Response, get, request, send},
+    proxy::Proxy,
+    scenario::{self, Client, Scenario},
+    statistics::{counted, exported, logged},
+};
+use faultline_testbed::{Envoy, Step, Upstream, until};
+use serde_json::json;
+use std::net::{SocketAddr, TcpListener};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// Envoy starts its timers at the time its event loop last looked at the clock, so a timeout may
+/// be early by as long as a loaded machine takes for one turn of the loop.
+const EARLY_MS: f64 = 20.0;
+
+/// No scenario takes long; a loaded machine may, so the upper limit is generous.
+const AT_MOST_MS: f64 = 20_000.0;
+
+#[tokio::test]
+async fn every_outcome_is_announced_counted_and_logged() {
+    let scenarios = scenario::all();
+    let upstream = {
+        let scenarios = scenarios.clone();
+        Upstream::start(move |request| scenario::play(&scenarios, request))
+            .await
+            .unwrap()
+    };
+    let (envoy, address) = proxy(&scenarios, &upstream).start().await;
+    for scenario in &scenarios {
+        run(scenario, &envoy, address, &upstream).await;
+    }
+}
+
+fn proxy(scenarios: &[Scenario], upstream: &Upstream) -> Proxy {
+    let observed: Vec<_> = scenarios
+        .iter()
+        .map(|one| json!({"path": one.path(), "observe": one.name}))
+        .collect();
+    let mut proxy = Proxy::to(upstream, &json!({"routes": observed}));
+    proxy.filters = scenario::filters();
+    proxy.clusters = scenario::clusters(upstream.address(), closed());
+    proxy.routes = scenarios
+        .iter()
+        .filter(|one| !one.route.is_null())
+        .map(|one| {
+            let mut route = one.route.clone();
+            route["match"] = json!({"path": one.path()});
+            route
+        })
+        .collect();
+    proxy
+}
+
+/// An address at which nothing listens: it was free a moment ago.
+fn closed() -> SocketAddr {
+    TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+async fn run(scenario: &Scenario, envoy: &Envoy, address: SocketAddr, upstream: &Upstream) {
+    let name = scenario.name;
+    let mut before = 0;
+    if scenario.outcome == "rate_limited" {
+        assert_eq!(
+            get(address, &scenario.path()).await.status,
+            200,
+            "the only token"
+        );
+        counted(envoy, &format!("faultline_requests.{name}.ok"), 1).await;
+        before = 1;
+    }
+
+    match scenario.client {
+        Client::Stays => {
+            let response = get(address, &scenario.path()).await;
+            assert_eq!(Some(response.status), scenario.status, "{name}");
+            check_annotations(scenario, &response);
+        }
+        Client::LeavesBeforeHeaders => leave(scenario, address, upstream, None).await,
+        Client::LeavesMidBody => leave(scenario, address, upstream, Some(b"half of ")).await,
+    }
+
+    counted(
+        envoy,
+        &format!("faultline_requests.{name}.{}", scenario.outcome),
+        1,
+    )
+    .await;
+    let stats = envoy.stats().await.unwrap();
+    let requests = format!("wasmcustom.faultline_requests.{name}.");
+    let all: u64 = stats
+        .iter()
+        .filter(|(stat, _)| stat.starts_with(&requests))
+        .map(|(_, n)| n)
+        .sum();
+    assert_eq!(all, 1 + before, "{name}: one outcome per request");
+    let retries = scenario.attempts.map_or(0, |attempts| attempts - 1);
+    assert_eq!(
+        stats[&format!("wasmcustom.faultline_retries.{name}")],
+        retries,
+        "{name}"
+    );
+    let delays = stats[&format!("wasmcustom.faultline_delays_injected.{name}")];
+    assert_eq!(delays, scenario.delays, "{name}");
+    let durations = format!("faultline_duration_ms_{name}_count{{}} {}", 1 + before);
+    exported(envoy, &durations).await;
+
+    logged(envoy, &scenario.path(), Some(scenario.outcome)).await;
+}
+
+fn check_annotations(scenario: &Scenario, response: &Response) {
+    let name = scenario.name;
+    let status = proxy_status(response);
+    let mut details = format!("outcome={}", scenario.announced);
+    if let Some(attempts) = scenario.attempts {
+        details += &format!(" attempts={attempts}");
+    }
+    if !scenario.flags.is_empty() {
+        details += &format!(" flags={}", scenario.flags);
+    }
+    assert_eq!(status.details, details, "{name}");
+    assert_eq!(status.error.as_deref(), scenario.error, "{name}");
+    assert_eq!(status.received, scenario.received, "{name}");
+
+    let timings = server_timing(response);
+    assert_eq!(timings[0].name, "faultline", "{name}");
+    assert_eq!(
+        timings[0].description.as_deref(),
+        Some(scenario.announced),
+        "{name}"
+    );
+    let duration = timings[0].duration.expect("a duration");
+    let expected = scenario.at_least_ms - EARLY_MS..AT_MOST_MS;
+    assert!(
+        expected.contains(&duration),
+        "{name}: {duration} ms, not {expected:?}"
+    );
+    let attempts = timings
+        .get(1)
+        .map(|timing| (timing.name.as_str(), timing.description.clone()));
+    let expected = scenario
+        .attempts
+        .map(|attempts| ("attempts", Some(attempts.to_string())));
+    assert_eq!(attempts, expected, "{name}");
+}
+
+/// Sends the request, waits until the upstream has it (and the client these bytes), and leaves.
+async fn leave(
+    scenario: &Scenario,
+    address: SocketAddr,
+    upstream: &Upstream,
+    bytes: Option<&[u8]>,
+) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = request(b"GET", scenario.path().as_bytes());
+    stream.write_all(&request).await.unwrap();
+    let arrived = until("the upstream to have the request", async || {
+        (!upstream.seen_at(&scenario.path()).is_empty()).then_some(())
+    });
+    arrived.await.unwrap();
+    let mut read = Vec::new();
+    while bytes.is_some_and(|bytes| !read.windows(bytes.len()).any(|window| window == bytes)) {
+        let mut buffer = [0; 1024];
+        let length = stream.read(&mut buffer).await.unwrap();
+        assert_ne!(length, 0, "closed before {read:?}");
+        read.extend_from_slice(&buffer[..length]);
+    }
+}
+
+/// The upstream may have annotated the response already, more than once: all of it stays, and
+/// this proxy comes last.
+#[tokio::test]
+async fn annotations_of_others_stay() {
+    let upstream = Upstream::start(|_| Step::Answer {
+        status: http::StatusCode::OK,
+        headers: vec![
+            ("proxy-status", "cache; hit"),
+            ("server-timing", "db;dur=5"),
+            ("proxy-status", "other; error=dns_error"),
+            ("server-timing", "cache"),
+        ],
+        body: "app".into(),
+    });
+    let upstream = upstream.await.unwrap();
+    let config = json!({"routes": [{"path": "/log", "observe": "log"}, {"path": "/plain"}]});
+    let (_envoy, address) = Proxy::to(&upstream, &config).start().await;
+
+    let observed = get(address, "/log").await;
+    // Envoy joins what it has of this header into one line, which is the same list.
+    let statuses = observed.all("proxy-status").join(",");
+    assert!(
+        statuses.starts_with("cache; hit,other; error=dns_error,faultline;"),
+        "{statuses}"
+    );
+    assert_eq!(proxy_status(&observed).received, Some(200));
+    let timings: Vec<_> = server_timing(&observed)
+        .into_iter()
+        .map(|timing| timing.name)
+        .collect();
+    assert_eq!(timings, ["db", "cache", "faultline", "attempts"]);
+
+    let plain = get(address, "/plain").await;
+    let statuses = plain.all("proxy-status").join(",");
+    assert_eq!(
+        statuses, "cache; hit,other; error=dns_error",
+        "not observed: left alone"
+    );
+    assert_eq!(plain.all("server-timing").join(","), "db;dur=5,cache");
+}
+
+/// What arrives may lack what every request should have, or have it twice.
+#[tokio::test]
+async fn odd_requests_are_answered_and_counted() {
+    let upstream = Upstream::start(|_| Step::answer(200, "app")).await.unwrap();
+    let config = json!({"routes": [{"path": "/log", "methods": ["GET"], "observe": "log"}]});
+    let (envoy, address) = Proxy::to(&upstream, &config).start().await;
+    for (request, status) in [
+        ("GET /log HTTP/1.0\r\nhost: a\r\n\r\n", 200),
+        ("GET /log HTTP/1.1\r\nconnection: close\r\n\r\n", 400),
+        (
+            "GET /log HTTP/1.1\r\nhost: a\r\nhost: b\r\nconnection: close\r\n\r\n",
+            200,
+        ),
+        (
+            "GET /log HTTP/1.1\r\nhost: a\r\nx: 1\r\nx: \u{ff}\r\nx:\r\nconnection: close\r\n\r\n",
+            200,
+        ),
+        (
+            "CONNECT /log HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+            404,
+        ),
+        (
+            "CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\nconnection: close\r\n\r\n",
+            404,
+        ),
+    ] {
+        let response = send(address, request.as_bytes()).await.expect(request);
+        assert!(
+            response.status == status || (status == 404 && response.status == 400),
+            "{request:?}: {response:?}"
+        );
+    }
+    counted(&envoy, "faultline_requests.log.ok", 3).await;
+    assert_eq!(upstream.seen().len(), 3);
+}
+
+/// With labels, the names are in Istio's tag encoding, and its bootstrap's expressions read them.
+#[tokio::test]
+async fn labels_come_out_as_istio_reads_them() {
+    let upstream = Upstream::start(|_| Step::answer(200, "app")).await.unwrap();
+    let config = json!({"routes": [{"path": "/log", "observe": "log"}], "labels": true});
+    let mut proxy = Proxy::to(&upstream, &config);
+    // As Istio's bootstrap template writes each of meshConfig's extraStatTags.
+    proxy.stats_tags = ["route", "outcome"]
+        .map(|tag| json!({"tag_name": tag, "regex": format!(r"({tag}=\.=(.*?);\.;)")}))
+        .to_vec();
+    let (envoy, address) = proxy.start().await;
+    get(address, "/log").await;
+    get(address, "/nowhere").await;
+
+    let requests = "route=.=log;.;outcome=.=ok;.;faultline_requests";
+    counted(&envoy, requests, 1).await;
+    counted(&envoy, "faultline_unknown_routes", 1).await;
+    for line in [
+        r#"faultline_requests{route="log",outcome="ok"} 1"#,
+        r#"faultline_requests{route="log",outcome="timeout"} 0"#,
+        r#"faultline_retries{route="log"} 0"#,
+        r#"faultline_delays_injected{route="log"} 0"#,
+        r#"faultline_duration_ms_count{route="log"} 1"#,
+        "faultline_unknown_routes{} 1",
+        "faultline_method_not_allowed{} 0",
+        "faultline_config_errors{} 0",
+    ] {
+        exported(&envoy, line).await;
+    }
+}

@@ -1,0 +1,137 @@
+//! The proxy's configuration around the filter.
+
+use faultline_testbed::{Envoy, Error, Upstream, filter};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+
+const TYPES: &str = "type.googleapis.com/envoy";
+
+/// A typed extension configuration: `fields` with their type beside them.
+pub(crate) fn typed(name: &str, mut fields: Value) -> Value {
+    fields["@type"] = json!(format!("{TYPES}.{name}"));
+    fields
+}
+
+/// The filter as an HTTP filter with this configuration text.
+pub(crate) fn plugin(configuration: &str) -> Value {
+    let module = filter().expect("the module builds");
+    typed(
+        "extensions.filters.http.wasm.v3.Wasm",
+        json!({"config": {
+            "name": "faultline.test",
+            "vm_config": {
+                "runtime": "envoy.wasm.runtime.v8",
+                "code": {"local": {"filename": module}},
+            },
+            "configuration": {
+                "@type": "type.googleapis.com/google.protobuf.StringValue",
+                "value": configuration,
+            },
+        }}),
+    )
+}
+
+/// A cluster of one endpoint, or of none.
+pub(crate) fn cluster(name: &str, endpoint: Option<SocketAddr>, mut more: Value) -> Value {
+    let endpoints: Vec<_> = endpoint
+        .into_iter()
+        .map(|address| {
+            json!({"endpoint": {"address": {"socket_address": {
+                "address": address.ip().to_string(),
+                "port_value": address.port(),
+            }}}})
+        })
+        .collect();
+    more["name"] = json!(name);
+    more["load_assignment"] =
+        json!({"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]});
+    more
+}
+
+/// One listener, the filter, more filters behind it, and the router.
+pub(crate) struct Proxy {
+    pub(crate) plugin: Value,
+    pub(crate) filters: Vec<Value>,
+    pub(crate) routes: Vec<Value>,
+    pub(crate) clusters: Vec<Value>,
+    pub(crate) stats_tags: Vec<Value>,
+}
+
+impl Proxy {
+    /// A proxy that sends everything to `upstream`.
+    pub(crate) fn to(upstream: &Upstream, configuration: &Value) -> Self {
+        Self {
+            plugin: json!({"name": "faultline", "typed_config": plugin(&configuration.to_string())}),
+            filters: Vec::new(),
+            routes: vec![json!({"match": {"prefix": "/"}, "route": {"cluster": "app"}})],
+            clusters: vec![cluster("app", Some(upstream.address()), json!({}))],
+            stats_tags: Vec::new(),
+        }
+    }
+
+    /// Starts it; the address is the listener's.
+    pub(crate) async fn start(&self) -> (Envoy, SocketAddr) {
+        let envoy = self
+            .try_start()
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
+        let address = envoy.listener("test").await.unwrap();
+        (envoy, address)
+    }
+
+    pub(crate) async fn try_start(&self) -> Result<Envoy, Error> {
+        Envoy::start(&self.config().to_string()).await
+    }
+
+    fn config(&self) -> Value {
+        let mut filters = vec![self.plugin.clone()];
+        filters.extend(self.filters.iter().cloned());
+        let router = typed("extensions.filters.http.router.v3.Router", json!({}));
+        filters.push(json!({"name": "router", "typed_config": router}));
+        let manager = typed(
+            "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+            json!({
+                "stat_prefix": "test",
+                // As Istio sets it.
+                "normalize_path": true,
+                "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+                "http_protocol_options": {"accept_http_10": true},
+                "http_filters": filters,
+                "access_log": [access_log()],
+                "route_config": {
+                    "validate_clusters": false,
+                    "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": self.routes}],
+                },
+            }),
+        );
+        json!({
+            "node": {"id": "test", "cluster": "test"},
+            // Histograms become visible at a flush.
+            "stats_flush_interval": "0.05s",
+            "stats_config": {"stats_tags": self.stats_tags},
+            "static_resources": {
+                "listeners": [{
+                    "name": "test",
+                    "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
+                    "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+                }],
+                "clusters": self.clusters,
+            },
+        })
+    }
+}
+
+/// One line of JSON per request on standard output.
+fn access_log() -> Value {
+    let format = json!({
+        "path": "%PATH%",
+        "code": "%RESPONSE_CODE%",
+        "flags": "%RESPONSE_FLAGS%",
+        "outcome": "%FILTER_STATE(wasm.faultline.outcome:PLAIN)%",
+    });
+    let log = typed(
+        "extensions.access_loggers.stream.v3.StdoutAccessLog",
+        json!({"log_format": {"json_format": format}}),
+    );
+    json!({"name": "stdout", "typed_config": log})
+}

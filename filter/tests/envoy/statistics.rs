@@ -1,0 +1,45 @@
+//! Waiting for what the proxy counts: it counts after the client has its answer.
+
+use faultline_testbed::{Envoy, until};
+use serde_json::Value;
+
+/// Waits until the counter `name` is `value`.
+pub(crate) async fn counted(envoy: &Envoy, name: &str, value: u64) {
+    let full = format!("wasmcustom.{name}");
+    let mut seen = None;
+    let waited = until(format!("{name} to be {value}"), async || {
+        seen = envoy.stats().await.unwrap().get(&full).copied();
+        (seen == Some(value)).then_some(())
+    });
+    if let Err(error) = waited.await {
+        panic!("{error}: it is {seen:?}");
+    }
+}
+
+/// Waits until the Prometheus page has this line.
+pub(crate) async fn exported(envoy: &Envoy, line: &str) {
+    let waited = until(format!("{line:?} on the Prometheus page"), async || {
+        let page = envoy.prometheus().await.unwrap();
+        page.lines().any(|one| one == line).then_some(())
+    });
+    waited.await.unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// Waits for an access log line about `path` with this outcome; `None` for one without any.
+pub(crate) async fn logged(envoy: &Envoy, path: &str, outcome: Option<&str>) {
+    let waited = until(
+        format!("{outcome:?} of {path} in the access log"),
+        async || {
+            let log = envoy.access_log();
+            let mut lines = log
+                .lines()
+                .filter_map(|line| serde_json::from_str(line).ok());
+            lines
+                .any(|line: Value| line["path"] == path && line["outcome"].as_str() == outcome)
+                .then_some(())
+        },
+    );
+    if let Err(error) = waited.await {
+        panic!("{error}:\n{}", envoy.access_log());
+    }
+}

@@ -1,0 +1,255 @@
+//! The Envoy configuration of each guard: one listener, a direct response at the end.
+
+use crate::variant::{Guard, Kind, Setup};
+use faultline_filter_core::{
+    annotate::{METHOD_NOT_ALLOWED, UNKNOWN_ROUTE},
+    problem,
+};
+use serde_json::{Map, Value, json};
+use std::{fmt::Write, path::Path};
+
+/// The listener's name.
+pub(crate) const LISTENER: &str = "bench";
+
+/// The body of a request that passes.
+pub(crate) const PASSED: &str = "ok\n";
+
+/// The name under which observed routes are counted.
+pub(crate) const OBSERVED: &str = "api";
+
+/// The path of route number `n`.
+pub(crate) fn route(n: usize) -> String {
+    format!("/api/v1/resource/{n:05}")
+}
+
+/// Envoy's configuration for `setup`. `module` is the filter.
+pub(crate) fn envoy(setup: Setup, module: &Path) -> String {
+    let Setup { guard, routes } = setup;
+    let filter = match guard {
+        Guard::Bare | Guard::Native | Guard::NativeTree => None,
+        Guard::Lua => Some(lua_filter(routes)),
+        Guard::Faultline => Some(wasm_filter(routes, false, module)),
+        Guard::FaultlineLabels => Some(wasm_filter(routes, true, module)),
+    };
+    let (way, table) = match guard {
+        Guard::Native => ("routes", native_routes(routes)),
+        Guard::NativeTree => ("matcher", native_tree(routes)),
+        _ => ("routes", json!([answer(json!({"prefix": "/"}), &[])])),
+    };
+    let host = json!({
+        "name": LISTENER,
+        "domains": ["*"],
+        way: table,
+        // The only way for a script to see how often the upstream was tried.
+        "include_attempt_count_in_response": guard == Guard::Lua,
+    });
+    let router = filter_of(
+        "envoy.filters.http.router",
+        json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}),
+    );
+    let manager = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": LISTENER,
+        // As Istio has it: the guards compare what normalisation leaves.
+        "normalize_path": true,
+        "http_filters": filter.into_iter().chain([router]).collect::<Vec<_>>(),
+        "route_config": {"virtual_hosts": [host]},
+    });
+    let listener = json!({
+        "name": LISTENER,
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
+        "filter_chains": [{"filters": [
+            filter_of("envoy.filters.network.http_connection_manager", manager)
+        ]}],
+    });
+    format!("static_resources: {}\n", json!({"listeners": [listener]}))
+}
+
+fn filter_of(name: &str, typed_config: Value) -> Value {
+    json!({"name": name, "typed_config": typed_config})
+}
+
+/// A route that lets a request pass.
+fn answer(route_match: Value, headers: &[(&str, &str)]) -> Value {
+    json!({
+        "match": route_match,
+        "direct_response": {"status": 200, "body": {"inline_string": PASSED}},
+        "response_headers_to_add": to_add(headers),
+    })
+}
+
+fn to_add(headers: &[(&str, &str)]) -> Value {
+    let option = |(key, value): &(&str, &str)| {
+        json!({
+            "header": {"key": key, "value": value},
+            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+        })
+    };
+    headers.iter().map(option).collect()
+}
+
+/// Routes as a user of Envoy writes them. Another method falls through to the 404: a 405 would
+/// take a second entry for every path.
+fn native_routes(routes: usize) -> Value {
+    (0..routes)
+        .map(native_route)
+        .chain([native_unknown()])
+        .collect()
+}
+
+/// The same routes in a matching tree. It compares the whole target, so that a query makes any
+/// path an unknown one, and its routes have to be exact.
+fn native_tree(routes: usize) -> Value {
+    // A leaf holds a list of routes, here of one.
+    let action = |route: Value| {
+        json!({"action": {"name": "routes", "typed_config": {
+            "@type": "type.googleapis.com/envoy.config.route.v3.RouteList",
+            "routes": [route],
+        }}})
+    };
+    let map: Map<String, Value> = (0..routes)
+        .map(|n| (route(n), action(native_route(n))))
+        .collect();
+    json!({
+        "matcher_tree": {
+            "input": {"name": "path", "typed_config": {
+                "@type": "type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput",
+                "header_name": ":path",
+            }},
+            "exact_match_map": {"map": map},
+        },
+        "on_no_match": action(native_unknown()),
+    })
+}
+
+fn native_route(n: usize) -> Value {
+    // What formats can say when headers go out. The outcome in a word is not among it.
+    const ANNOTATIONS: [(&str, &str); 2] = [
+        (
+            "proxy-status",
+            r#"faultline; details="attempts=%UPSTREAM_REQUEST_ATTEMPT_COUNT% flags=%RESPONSE_FLAGS%""#,
+        ),
+        ("server-timing", "faultline;dur=%REQUEST_DURATION%"),
+    ];
+    let get = json!([{"name": ":method", "string_match": {"exact": "GET"}}]);
+    match Kind::of_route(n) {
+        Kind::Open => answer(json!({"path": route(n)}), &[]),
+        Kind::Observed => answer(json!({"path": route(n), "headers": get}), &ANNOTATIONS),
+        Kind::Allowed | Kind::Unknown => answer(json!({"path": route(n), "headers": get}), &[]),
+    }
+}
+
+fn native_unknown() -> Value {
+    let unknown = problem::unknown_route();
+    json!({
+        "match": {"prefix": "/"},
+        "direct_response": {"status": unknown.status, "body": {"inline_string": unknown.body}},
+        "response_headers_to_add": to_add(&unknown.headers),
+    })
+}
+
+fn lua_filter(routes: usize) -> Value {
+    filter_of(
+        "envoy.filters.http.lua",
+        json!({
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
+            "default_source_code": {"inline_string": lua_script(routes)},
+        }),
+    )
+}
+
+/// `guard.lua` with its routes and answers written before it.
+fn lua_script(routes: usize) -> String {
+    let methods = faultline_filter_core::Methods::new(["GET"]);
+    let constants = [
+        ("UNKNOWN_ROUTE", UNKNOWN_ROUTE),
+        ("METHOD_NOT_ALLOWED", METHOD_NOT_ALLOWED),
+        ("NOT_FOUND", problem::unknown_route().body),
+        ("NOT_ALLOWED", problem::method_not_allowed(&methods).body),
+    ];
+    let mut script = String::new();
+    for (name, text) in constants {
+        push(&mut script, format_args!("local {name} = [==[{text}]==]\n"));
+    }
+    script.push_str("local open = {}\n");
+    for (name, observed) in [("allowed", false), ("observed", true)] {
+        push(
+            &mut script,
+            format_args!(
+                "local {name} = {{methods = {{GET = true, HEAD = true}}, allow = \"{}\", observed = {observed}}}\n",
+                methods.allow()
+            ),
+        );
+    }
+    script.push_str("local routes = {\n");
+    for n in 0..routes {
+        let kind = Kind::of_route(n).name();
+        push(&mut script, format_args!("[\"{}\"] = {kind},\n", route(n)));
+    }
+    script.push_str("}\n");
+    script.push_str(include_str!("guard.lua"));
+    script
+}
+
+/// Appends formatted text. Writing to a String cannot fail.
+fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    let _ = text.write_fmt(arguments);
+}
+
+fn wasm_filter(routes: usize, labels: bool, module: &Path) -> Value {
+    let table: Vec<Value> = (0..routes)
+        .map(|n| match Kind::of_route(n) {
+            Kind::Open => json!({"path": route(n)}),
+            Kind::Observed => {
+                json!({"path": route(n), "methods": ["GET"], "observe": OBSERVED})
+            }
+            Kind::Allowed | Kind::Unknown => json!({"path": route(n), "methods": ["GET"]}),
+        })
+        .collect();
+    let configuration = json!({"routes": table, "labels": labels}).to_string();
+    filter_of(
+        "envoy.filters.http.wasm",
+        json!({
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "config": {
+                "name": "faultline",
+                "vm_config": {
+                    "runtime": "envoy.wasm.runtime.v8",
+                    "code": {"local": {"filename": module}},
+                },
+                "configuration": {
+                    "@type": "type.googleapis.com/google.protobuf.StringValue",
+                    "value": configuration,
+                },
+            },
+        }),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_filter_takes_its_configuration_at_every_size() {
+        for routes in crate::variant::ROUTES {
+            let filter = wasm_filter(routes, true, Path::new("plugin.wasm"));
+            let configuration = &filter["typed_config"]["config"]["configuration"]["value"];
+            let configuration = configuration.as_str().unwrap();
+            faultline_filter_core::Config::parse(configuration.as_bytes()).unwrap();
+        }
+    }
+
+    #[test]
+    fn native_and_lua_have_every_route() {
+        assert_eq!(native_routes(10).as_array().unwrap().len(), 11);
+        let tree = native_tree(10);
+        let map = &tree["matcher_tree"]["exact_match_map"]["map"];
+        assert_eq!(map.as_object().unwrap().len(), 10);
+        let script = lua_script(10);
+        for n in 0..10 {
+            assert!(script.contains(&format!("[\"{}\"]", route(n))));
+        }
+        assert!(!script.contains(&route(10)));
+    }
+}

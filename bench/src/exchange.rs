@@ -1,0 +1,174 @@
+//! What is asked, and what must be answered: a guard that does not do its work fails the run.
+
+use crate::{
+    config::{PASSED, route},
+    variant::{Guard, Kind, Variant},
+};
+use anyhow::{Context, bail, ensure};
+use faultline_filter_core::{annotate::UNKNOWN_ROUTE, problem};
+use http::{HeaderMap, StatusCode, Uri};
+
+/// How many different unknown paths are asked for.
+const UNKNOWN_PATHS: usize = 64;
+
+/// The paths of one variant and their answer.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    /// Request targets, asked for in turn.
+    pub(crate) targets: Vec<Uri>,
+    status: StatusCode,
+    body: &'static str,
+    headers: Vec<(&'static str, Header)>,
+}
+
+/// What a header of the answer must be.
+#[derive(Debug)]
+enum Header {
+    Is(&'static str),
+    Contains(&'static str),
+    Absent,
+}
+
+impl Exchange {
+    /// The exchange of this variant.
+    ///
+    /// # Errors
+    /// A path is no URI.
+    pub(crate) fn of(variant: Variant) -> anyhow::Result<Self> {
+        let Variant { setup, path } = variant;
+        // Where nothing guards, every path passes.
+        let path = match setup.guard {
+            Guard::Bare => Kind::Allowed,
+            _ => path,
+        };
+        let numbers: Vec<usize> = match (setup.guard, path) {
+            (Guard::Bare, _) => vec![0],
+            (_, Kind::Unknown) => (setup.routes..setup.routes + UNKNOWN_PATHS).collect(),
+            _ => (0..setup.routes)
+                .filter(|&n| Kind::of_route(n) == path)
+                .collect(),
+        };
+        let targets: Result<Vec<Uri>, _> = numbers.iter().map(|&n| route(n).parse()).collect();
+        let mut targets = targets.context("a path is no URI")?;
+        // In the order of the table a cache would always have the next entry ready.
+        fastrand::shuffle(&mut targets);
+        let headers = match (setup.guard, path) {
+            (_, Kind::Unknown) => vec![
+                ("content-type", Header::Is("application/problem+json")),
+                ("proxy-status", Header::Is(UNKNOWN_ROUTE)),
+            ],
+            (Guard::Native | Guard::NativeTree, Kind::Observed) => vec![
+                ("proxy-status", Header::Contains("flags=")),
+                ("server-timing", Header::Contains("faultline;dur=")),
+            ],
+            (_, Kind::Observed) => vec![
+                ("proxy-status", Header::Contains("outcome=ok")),
+                ("server-timing", Header::Contains("faultline;dur=")),
+            ],
+            (_, Kind::Open | Kind::Allowed) => vec![
+                ("proxy-status", Header::Absent),
+                ("server-timing", Header::Absent),
+            ],
+        };
+        let (status, body) = match path {
+            Kind::Unknown => (StatusCode::NOT_FOUND, problem::unknown_route().body),
+            _ => (StatusCode::OK, PASSED),
+        };
+        Ok(Self {
+            targets,
+            status,
+            body,
+            headers,
+        })
+    }
+
+    /// Checks an answer.
+    ///
+    /// # Errors
+    /// It is not the answer of a guard that works: what was answered instead.
+    pub(crate) fn check(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> anyhow::Result<()> {
+        ensure!(
+            status == self.status,
+            "answered {status} instead of {}",
+            self.status
+        );
+        ensure!(
+            body == self.body.as_bytes(),
+            "the body was {:?}",
+            String::from_utf8_lossy(body)
+        );
+        for (name, expected) in &self.headers {
+            let value = headers.get(*name).map(|value| value.to_str());
+            match (expected, value) {
+                (Header::Is(expected), Some(Ok(value))) if value == *expected => {}
+                (Header::Contains(part), Some(Ok(value))) if value.contains(part) => {}
+                (Header::Absent, None) => {}
+                (expected, value) => bail!("header {name} is {value:?}, expected {expected:?}"),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::variant::Setup;
+    use http::HeaderValue;
+
+    fn exchange(guard: Guard, path: Kind) -> Exchange {
+        let setup = Setup { guard, routes: 10 };
+        Exchange::of(Variant { setup, path }).unwrap()
+    }
+
+    #[test]
+    fn every_variant_asks_for_something() {
+        for variant in crate::variant::all() {
+            assert!(
+                !Exchange::of(variant).unwrap().targets.is_empty(),
+                "{variant}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_answer_without_its_mark_is_refused() {
+        let exchange = exchange(Guard::Lua, Kind::Unknown);
+        let body = problem::unknown_route().body.as_bytes();
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            "content-type",
+            HeaderValue::from_static("application/problem+json"),
+        );
+        assert!(
+            exchange
+                .check(StatusCode::NOT_FOUND, &headers, body)
+                .is_err()
+        );
+        headers.insert("proxy-status", HeaderValue::from_static(UNKNOWN_ROUTE));
+        exchange
+            .check(StatusCode::NOT_FOUND, &headers, body)
+            .unwrap();
+        assert!(exchange.check(StatusCode::OK, &headers, body).is_err());
+        assert!(
+            exchange
+                .check(StatusCode::NOT_FOUND, &headers, b"")
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn an_annotation_where_none_belongs_is_refused() {
+        let exchange = exchange(Guard::Faultline, Kind::Allowed);
+        let mut headers = HeaderMap::new();
+        let body = PASSED.as_bytes();
+        exchange.check(StatusCode::OK, &headers, body).unwrap();
+        headers.insert("proxy-status", HeaderValue::from_static("faultline"));
+        assert!(exchange.check(StatusCode::OK, &headers, body).is_err());
+    }
+}

@@ -1,1 +1,0 @@
-//! Side-by-side benchmarks of the filter: interleaved, as ratios to bare Envoy.

@@ -1,0 +1,107 @@
+//! Everything a run found: what the table shows, and the JSON holds.
+
+use crate::{
+    environment::Environment,
+    memory::Memory,
+    rounds::{Measured, Method},
+    statistics::Quartiles,
+    variant::{Guard, Kind, ROUTES},
+};
+use serde::Serialize;
+
+/// A whole run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// Where it took place.
+    pub(crate) environment: Environment,
+    /// How it was measured.
+    pub(crate) method: Method,
+    /// The size of the filter's module, in bytes.
+    pub(crate) module_bytes: u64,
+    /// What a worker needs.
+    pub(crate) memory: Vec<Memory>,
+    /// Every variant.
+    pub(crate) variants: Vec<Measured>,
+    /// The filter beside its equals.
+    pub(crate) comparisons: Vec<Comparison>,
+}
+
+/// The filter beside an equal.
+#[derive(Debug, Serialize)]
+pub(crate) struct Comparison {
+    /// The kind of path.
+    pub(crate) path: Kind,
+    /// The size of the table.
+    pub(crate) routes: usize,
+    /// The equal.
+    pub(crate) against: Guard,
+    /// The filter's cost divided by the equal's, both as ratios to bare Envoy.
+    pub(crate) quotient: Quartiles,
+    /// The same of what each adds to bare Envoy; `None` where the equal adds nothing.
+    pub(crate) added: Option<f64>,
+}
+
+/// At most this many times what Lua costs: the bound the filter is held to.
+pub(crate) const BOUND: f64 = 1.3;
+
+/// Compares the filter with each of its equals that was measured.
+pub(crate) fn compare(variants: &[Measured]) -> Vec<Comparison> {
+    let find = |guard, routes, path| {
+        variants.iter().find(|one| {
+            let variant = one.variant;
+            (variant.setup.guard, variant.setup.routes, variant.path) == (guard, routes, path)
+        })
+    };
+    let mut all = Vec::new();
+    for routes in ROUTES {
+        for path in Kind::ALL {
+            for against in [Guard::Lua, Guard::Native, Guard::NativeTree] {
+                let filter = find(Guard::Faultline, routes, path);
+                let equal = find(against, routes, path);
+                if let (Some(filter), Some(equal)) = (filter, equal)
+                    && let Some(quotient) = quotient(&filter.ratios, &equal.ratios)
+                {
+                    all.push(Comparison {
+                        path,
+                        routes,
+                        against,
+                        quotient,
+                        added: added(filter.ratio.median, equal.ratio.median),
+                    });
+                }
+            }
+        }
+    }
+    all
+}
+
+/// The quartiles of the quotients, round by round.
+fn quotient(filter: &[f64], equal: &[f64]) -> Option<Quartiles> {
+    let quotients: Vec<f64> = filter.iter().zip(equal).map(|(a, b)| a / b).collect();
+    Quartiles::of(&quotients)
+}
+
+/// What one adds to bare Envoy divided by what the other adds. Where the other adds less than
+/// a twentieth, the quotient would be of noise.
+fn added(filter: f64, equal: f64) -> Option<f64> {
+    (equal >= 1.05).then_some((filter - 1.0) / (equal - 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotients_are_taken_round_by_round() {
+        let quotient = quotient(&[1.5, 3.0, 1.2], &[1.0, 2.0, 1.2]).unwrap();
+        assert!((quotient.median - 1.5).abs() < 1e-9);
+        assert!((quotient.lower - 1.25).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_is_added_is_compared_only_where_something_is() {
+        assert_eq!(added(1.5, 1.25), Some(2.0));
+        assert_eq!(added(1.5, 1.01), None);
+        assert_eq!(added(1.5, 0.9), None);
+    }
+}

@@ -1,0 +1,140 @@
+//! The report as text.
+
+use crate::{
+    report::{BOUND, Comparison, Report},
+    rounds::Measured,
+    statistics::Quartiles,
+    variant::Guard,
+};
+use std::fmt;
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_variants(f)?;
+        self.write_comparisons(f)?;
+        self.write_memory(f)?;
+        self.write_environment(f)
+    }
+}
+
+impl Report {
+    fn write_variants(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rounds = self.method.rounds;
+        writeln!(
+            f,
+            "CPU per request as a ratio to bare Envoy: median of {rounds} rounds, quartiles\n"
+        )?;
+        writeln!(
+            f,
+            "routes  path      guard             ratio  quartiles     (µs  requests)"
+        )?;
+        let mut group = None;
+        for one in &self.variants {
+            let here = (one.variant.setup.routes, one.variant.path);
+            if group.replace(here).is_some_and(|before| before != here) {
+                writeln!(f)?;
+            }
+            write_variant(f, one)?;
+        }
+        Ok(())
+    }
+
+    fn write_comparisons(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.comparisons.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "\nFaultline's ratio divided by its equal's; then what each adds to bare Envoy, divided\n"
+        )?;
+        writeln!(
+            f,
+            "routes  path      against      quotient  quartiles     added"
+        )?;
+        for one in &self.comparisons {
+            let Comparison {
+                path,
+                routes,
+                against,
+                quotient,
+                added,
+            } = one;
+            writeln!(
+                f,
+                "{routes:>6}  {:<9} {:<12} {:>8.2}  {:<11} {:>6}",
+                path.name(),
+                against.name(),
+                quotient.median,
+                spread(quotient),
+                added.map_or_else(|| "-".to_owned(), |added| format!("{added:.1}")),
+            )?;
+        }
+        let lua = || self.comparisons.iter().filter(|c| c.against == Guard::Lua);
+        let worst = lua().map(|c| c.quotient.median).max_by(f64::total_cmp);
+        if let Some(worst) = worst {
+            let verdict = if worst <= BOUND { "within" } else { "ABOVE" };
+            writeln!(
+                f,
+                "\nFaultline costs at most {worst:.2} × what Lua with the same features costs: \
+                 {verdict} the bound of {BOUND}"
+            )?;
+        }
+        Ok(())
+    }
+
+    fn write_memory(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "\nResident memory beyond bare Envoy's, in KiB: for each worker (one VM), and for the \
+             process with one\n"
+        )?;
+        writeln!(f, "routes  guard      worker  process")?;
+        for one in &self.memory {
+            let (routes, guard) = (one.setup.routes, one.setup.guard.name());
+            let (worker, process) = (one.kib_per_worker, one.kib_per_process);
+            writeln!(f, "{routes:>6}  {guard:<9} {worker:>7}  {process:>7}")?;
+        }
+        writeln!(f, "\nmodule: {} bytes", self.module_bytes)
+    }
+
+    fn write_environment(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let here = &self.environment;
+        let [start, end] = here.load;
+        writeln!(
+            f,
+            "Envoy {}, one worker, {} connections, slices of {} s; {} × {}; load {start} at the \
+             start, {end} at the end, {:.1} % stolen",
+            here.envoy,
+            self.method.connections,
+            self.method.slice_seconds,
+            here.processors,
+            here.processor,
+            here.stolen * 100.0
+        )
+    }
+}
+
+fn write_variant(f: &mut fmt::Formatter<'_>, one: &Measured) -> fmt::Result {
+    let (routes, path, guard) = if one.variant.is_noise() {
+        ("-".to_owned(), "-", "bare again")
+    } else {
+        let setup = one.variant.setup;
+        (
+            setup.routes.to_string(),
+            one.variant.path.name(),
+            setup.guard.name(),
+        )
+    };
+    writeln!(
+        f,
+        "{routes:>6}  {path:<9} {guard:<17} {:>5.2}  {:<11} {:>7.1}  {:>8}",
+        one.ratio.median,
+        spread(&one.ratio),
+        one.cpu_microseconds,
+        one.requests
+    )
+}
+
+fn spread(quartiles: &Quartiles) -> String {
+    format!("{:.2}–{:.2}", quartiles.lower, quartiles.upper)
+}

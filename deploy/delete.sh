@@ -3,7 +3,6 @@
 
 delete_everything() {
   local gone=()
-  changed=yes
   if delete_gateway_plugin; then gone+=("the gateway's plugin"); fi
   if [ "$namespace_state" = ours ] || [ "$namespace_state" = terminating ]; then
     quietly kubectl delete namespace "$namespace" --ignore-not-found --timeout "${timeout}s" ||

@@ -29,8 +29,8 @@ refuse_if_locked() {
 }
 
 lock() {
-  changed=yes
   if [ "$namespace_state" = absent ]; then
+    changed=yes
     # With its labels from the start: killed here, the next run must know the namespace as Faultline's.
     quietly kubectl apply -f - <<EOF ||
 apiVersion: v1
@@ -65,7 +65,7 @@ spec:
   holderIdentity: $holder
   acquireTime: "$(date -u +%Y-%m-%dT%H:%M:%S.000000Z)"
 EOF
-  locked=yes
+  locked=yes changed=yes
 }
 
 unlock() {

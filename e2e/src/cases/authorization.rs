@@ -18,31 +18,39 @@ pub(super) const STRANGER: Case = Case {
 };
 
 async fn stranger(environment: &Environment) -> Outcome {
+    let gets = |caller, app, path, status| gets(environment, caller, app, path, status);
+    // at once: each waits for its own proxy
+    let (first, second, third, fourth) = tokio::try_join!(
+        gets(Caller::Stranger, App::CustomApp, "/", 403),
+        gets(Caller::Stranger, App::LogAgent, "/logs", 403),
+        gets(Caller::Insider, App::CustomApp, "/", 403),
+        gets(Caller::Insider, App::LogAgent, "/logs?limit=1", 200),
+    )?;
+    Ok([first, second, third, fourth].join(", "))
+}
+
+async fn gets(
+    environment: &Environment,
+    caller: Caller,
+    app: App,
+    path: &str,
+    status: u16,
+) -> Outcome {
     let mesh = &environment.mesh;
-    let mut seen = Vec::new();
-    for (caller, who, app, path, status) in [
-        (Caller::Stranger, "stranger", App::CustomApp, "/", 403),
-        (Caller::Stranger, "stranger", App::LogAgent, "/logs", 403),
-        (Caller::Insider, "custom-app", App::CustomApp, "/", 403),
-        (
-            Caller::Insider,
-            "custom-app",
-            App::LogAgent,
-            "/logs?limit=1",
-            200,
-        ),
-    ] {
-        let ask = Ask::get(mesh.url(app, path)).marked(&marker("authorization"));
-        let what = format!("{status} for {who} from {}", app.name());
-        converge::steadily(&what, CONVERGENCE, async || {
-            let answer = mesh.call(caller, &ask).await?.answer()?;
-            if answer.status != status {
-                bail!("{}", answer.summary());
-            }
-            Ok(())
-        })
-        .await?;
-        seen.push(format!("{who} -> {} {status}", app.name()));
-    }
-    Ok(seen.join(", "))
+    let who = match caller {
+        Caller::Insider => "custom-app",
+        Caller::Stranger => "stranger",
+        Caller::Outsider => "outsider",
+    };
+    let ask = Ask::get(mesh.url(app, path)).marked(&marker("authorization"));
+    let what = format!("{status} for {who} from {}", app.name());
+    converge::steadily(&what, CONVERGENCE, async || {
+        let answer = mesh.call(caller, &ask).await?.answer()?;
+        if answer.status != status {
+            bail!("{}", answer.summary());
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(format!("{who} -> {} {status}", app.name()))
 }

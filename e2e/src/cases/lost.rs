@@ -148,10 +148,8 @@ async fn call_until_let_in(gateway: Gateway, marker: String, number: usize) -> T
             break;
         }
         // a polite client's back-off, spread so that the callers do not come in step
-        tokio::time::sleep(Duration::from_millis(
-            50 + u64::try_from(number).unwrap_or(0),
-        ))
-        .await;
+        let spread = Duration::from_millis(5 * u64::try_from(number).unwrap_or(0));
+        tokio::time::sleep(Duration::from_millis(500) + spread).await;
     }
     told
 }

@@ -12,7 +12,7 @@ pub(super) const GET: Case = Case {
     feature: "timeout",
     name: "timeout-get",
     tier: Tier::Quick,
-    claim: "GET /log at the gateway, three times: 504 after 0.95 to 1.2 s",
+    claim: "GET /log at the gateway, three at once: 504 after 0.95 to 1.2 s",
     run: |environment| {
         Box::pin(times_out(
             environment,
@@ -28,7 +28,7 @@ pub(super) const POST: Case = Case {
     feature: "timeout",
     name: "timeout-post",
     tier: Tier::Quick,
-    claim: "POST /log at the gateway, three times: 504 after 0.95 to 1.2 s",
+    claim: "POST /log at the gateway, three at once: 504 after 0.95 to 1.2 s",
     run: |environment| {
         let marker = marker("timeout-post");
         let entry = json!({"message": marker, "level": "info"});
@@ -38,9 +38,16 @@ pub(super) const POST: Case = Case {
 };
 
 async fn times_out(environment: &Environment, ask: Ask) -> Outcome {
+    let gateway = &environment.gateway;
+    // three, so that one lucky answer proves nothing; at once, since that is within the limits
+    let (first, second, third) = tokio::join!(
+        gateway.send(ask.clone()),
+        gateway.send(ask.clone()),
+        gateway.send(ask)
+    );
     let mut times = Vec::new();
-    for _ in 0..3 {
-        let answer = environment.gateway.send(ask.clone()).await.answer()?;
+    for reply in [first, second, third] {
+        let answer = reply.answer()?;
         let look = "the timeout in virtualservice.yaml, the delay in log-virtualservice.yaml";
         expect(answer.status == 504, "504", answer.summary(), look)?;
         sightings::within("the 504", answer.elapsed_ms, 950, 1200)?;

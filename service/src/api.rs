@@ -8,7 +8,8 @@ use crate::entry::Entry;
 /// `GET /log`: the newest entry, or none while there is none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Newest {
-    /// The entry stored last.
+    /// The entry stored last. (It may be null but not left out: any object would do otherwise.)
+    #[serde(deserialize_with = "Option::deserialize")]
     pub entry: Option<Entry>,
 }
 
@@ -18,6 +19,7 @@ pub struct Page {
     /// Newest first; at most as many as asked for.
     pub entries: Vec<Entry>,
     /// What to give as `after` for the page that follows; `null` on the last one.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub next: Option<Uuid>,
 }
 

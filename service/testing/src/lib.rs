@@ -9,6 +9,7 @@
     reason = "this crate is test code: it fails by panicking"
 )]
 
+pub mod disk;
 pub mod hop;
 pub mod process;
 

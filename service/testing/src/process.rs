@@ -1,16 +1,16 @@
 //! The real binaries, as processes.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
-use rustix::process::{Pid, Signal, kill_process};
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Child;
+use tokio::process::{Child, Command};
 
 use crate::{DEADLINE, eventually};
 
@@ -27,7 +27,7 @@ pub fn binary(package: &str) -> PathBuf {
 
 fn build(package: &str) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let build = Command::new(cargo)
+    let build = std::process::Command::new(cargo)
         .args(["build", "--quiet", "--package", package, "--bin", package])
         .args(["--message-format", "json-render-diagnostics"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -58,15 +58,11 @@ impl Service {
     ///
     /// # Panics
     /// With its log, when it ends instead.
-    pub async fn start<S: AsRef<OsStr>>(binary: &Path, arguments: &[S]) -> Self {
-        let (mut child, lines) = spawn(binary, arguments);
+    pub async fn start(command: Command) -> Self {
+        let (mut child, lines) = spawn(command);
         let listening = eventually("the service listens", async || {
             if let Some(status) = child.try_wait().expect("a child has a status") {
-                panic!(
-                    "{} ended with {status}: {:#?}",
-                    binary.display(),
-                    lines.lock()
-                );
+                panic!("it ended with {status}: {:#?}", lines.lock());
             }
             let lines = lines.lock().expect("lines are whole");
             let line = lines.iter().find(|line| line["message"] == "listening")?;
@@ -100,10 +96,23 @@ impl Service {
             .collect()
     }
 
-    /// Ends it as `kill -9` does and waits until it is gone.
-    pub async fn kill(mut self) -> Lines {
+    /// Ends it as `kill -9` does and waits until it is gone; returns what it had logged.
+    pub async fn kill(mut self) -> Vec<Value> {
         self.child.kill().await.expect("a child can be killed");
-        self.lines
+        self.lines.lock().expect("lines are whole").clone()
+    }
+
+    /// How much memory it holds, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let pid = self.child.id().expect("the service has ended");
+        let status =
+            std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux has /proc");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        kibibytes
+            .and_then(|number| number.parse::<u64>().ok())
+            .expect("a process has a size")
+            * 1024
     }
 
     /// Sends it a signal.
@@ -126,8 +135,8 @@ impl Service {
 }
 
 /// Runs a binary that is to end by itself; returns its status and its log.
-pub async fn run<S: AsRef<OsStr>>(binary: &Path, arguments: &[S]) -> (ExitStatus, Vec<Value>) {
-    let (mut child, lines) = spawn(binary, arguments);
+pub async fn run(command: Command) -> (ExitStatus, Vec<Value>) {
+    let (mut child, lines) = spawn(command);
     let ended = tokio::time::timeout(DEADLINE, child.wait()).await;
     let status = ended
         .expect("it did not end")
@@ -142,14 +151,14 @@ pub async fn run<S: AsRef<OsStr>>(binary: &Path, arguments: &[S]) -> (ExitStatus
     (status, last.await)
 }
 
-fn spawn<S: AsRef<OsStr>>(binary: &Path, arguments: &[S]) -> (Child, Lines) {
-    let mut child = tokio::process::Command::new(binary)
-        .args(arguments)
+fn spawn(mut command: Command) -> (Child, Lines) {
+    command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .kill_on_drop(true)
+        .kill_on_drop(true);
+    let mut child = command
         .spawn()
-        .unwrap_or_else(|error| panic!("cannot start {}: {error}", binary.display()));
+        .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
     let lines = Lines::default();
     let mut output = BufReader::new(child.stdout.take().expect("it is piped")).lines();
     let collected = lines.clone();

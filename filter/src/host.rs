@@ -1,4 +1,4 @@
-//! Everything the filter asks of its host.
+//! What the filter asks of its host, apart from counting.
 //!
 //! The SDK's host calls panic on a status they do not expect, so each is used only where the
 //! host cannot give one: request headers in the request phase, response headers in the response

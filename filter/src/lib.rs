@@ -1,7 +1,7 @@
 //! Faultline's Envoy filter: the proxy-wasm adapter around the pure core.
 //!
-//! [`root`] reads the configuration, [`stream`] takes one request through the core, [`metrics`]
-//! counts, and [`host`] is the only place that calls the host.
+//! `root` reads the configuration, `stream` takes one request through the core, `metrics` counts.
+//! What they ask of the host is in `host`, apart from the calls that count.
 
 mod host;
 mod metrics;

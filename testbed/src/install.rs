@@ -10,9 +10,6 @@ use std::{
 /// The version that is tested when nothing else is asked for.
 pub const DEFAULT_VERSION: &str = "1.39.3";
 
-/// The versions the filter is tested with.
-pub const VERSIONS: [&str; 5] = ["1.36.4", "1.37.0", "1.38.3", "1.39.3", "1.40.0"];
-
 /// The version asked for: `$FAULTLINE_ENVOY_VERSION`, or [`DEFAULT_VERSION`].
 ///
 /// # Errors

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Runs the filter's tests in every version of Envoy it supports, one after the other.
+set -euo pipefail
+
+# One of each minor version. Of 1.38 the wheel of 1.38.3 was built without a WebAssembly runtime.
+readonly VERSIONS=(1.36.4 1.37.0 1.38.2 1.39.3 1.40.0)
+
+usage() {
+    cat <<USAGE
+Usage: filter/test-versions.sh [VERSION...]
+Runs the filter's tests in these versions of Envoy; by default: ${VERSIONS[*]}
+USAGE
+}
+
+main() {
+    if [[ ${1-} == -h || ${1-} == --help ]]; then
+        usage
+        return
+    fi
+    (($# > 0)) || set -- "${VERSIONS[@]}"
+    # A binary of one's own would be used in place of every version.
+    unset ENVOY
+    local version
+    for version in "$@"; do
+        printf '== Envoy %s\n' "$version"
+        FAULTLINE_ENVOY_VERSION=$version cargo test --quiet --package faultline-filter
+    done
+}
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+main "$@"

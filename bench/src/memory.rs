@@ -1,8 +1,9 @@
 //! What one worker's copy of a guard costs in memory.
 //!
-//! Envoy tells no figure for a VM's linear memory, so the resident anonymous memory of processes
-//! is compared: what eight more workers add with the guard, less what they add without it. What a
-//! process needs once (the engine, the compiled module, the configuration) cancels out.
+//! Envoy tells no figure for a VM, so the resident anonymous memory of processes is compared: what
+//! eight more workers add with the guard, less what they add without it. What a process needs once
+//! (the engine, the compiled module, the configuration) cancels out. The module's own share of it,
+//! its linear memory, is read from the process's map.
 
 use crate::{
     exchange::Exchange,
@@ -24,6 +25,15 @@ pub(crate) struct Memory {
     pub(crate) kib_per_worker: i64,
     /// KiB of resident memory for the process with one worker, beyond a bare one's.
     pub(crate) kib_per_process: i64,
+    /// KiB of the largest linear memory, resident or not; `None` without WebAssembly.
+    pub(crate) kib_linear: Option<u64>,
+}
+
+/// What is read of one process.
+#[derive(Debug, Clone, Copy)]
+struct Process {
+    resident: i64,
+    linear: Option<u64>,
 }
 
 const FEW: usize = 1;
@@ -39,16 +49,16 @@ const ANSWERS: u64 = 100;
 pub(crate) async fn measure(module: &Path) -> anyhow::Result<Vec<Memory>> {
     let [few, .., many] = ROUTES;
     let bare = [
-        resident(Setup::BARE, module, FEW).await?,
-        resident(Setup::BARE, module, MANY).await?,
+        process(Setup::BARE, module, FEW).await?,
+        process(Setup::BARE, module, MANY).await?,
     ];
     let mut all = Vec::new();
     for routes in [few, many] {
         for guard in [Guard::Lua, Guard::Faultline] {
             let setup = Setup { guard, routes };
             let with = [
-                resident(setup, module, FEW).await?,
-                resident(setup, module, MANY).await?,
+                process(setup, module, FEW).await?,
+                process(setup, module, MANY).await?,
             ];
             all.push(beyond(setup, with, bare)?);
         }
@@ -56,19 +66,21 @@ pub(crate) async fn measure(module: &Path) -> anyhow::Result<Vec<Memory>> {
     Ok(all)
 }
 
-/// Compares KiB with [`FEW`] and [`MANY`] workers.
-fn beyond(setup: Setup, with: [i64; 2], bare: [i64; 2]) -> anyhow::Result<Memory> {
+/// Compares processes with [`FEW`] and [`MANY`] workers.
+fn beyond(setup: Setup, with: [Process; 2], bare: [Process; 2]) -> anyhow::Result<Memory> {
     let ([few, many], [bare_few, bare_many]) = (with, bare);
     let workers = i64::try_from(MANY - FEW)?;
+    let added = many.resident - few.resident;
     Ok(Memory {
         setup,
-        kib_per_worker: ((many - few) - (bare_many - bare_few)) / workers,
-        kib_per_process: few - bare_few,
+        kib_per_worker: (added - (bare_many.resident - bare_few.resident)) / workers,
+        kib_per_process: few.resident - bare_few.resident,
+        kib_linear: many.linear,
     })
 }
 
-/// KiB of resident anonymous memory after every kind of request.
-async fn resident(setup: Setup, module: &Path, workers: usize) -> anyhow::Result<i64> {
+/// An Envoy after every kind of request.
+async fn process(setup: Setup, module: &Path, workers: usize) -> anyhow::Result<Process> {
     let mut running = Running::start(setup, module, workers, CONNECTIONS).await?;
     for path in Kind::ALL {
         let exchange = Arc::new(Exchange::of(Variant { setup, path })?);
@@ -76,9 +88,15 @@ async fn resident(setup: Setup, module: &Path, workers: usize) -> anyhow::Result
         running.slice(&exchange, path, until).await?;
     }
     running.counted_all().await?;
-    let path = format!("/proc/{}/status", running.envoy().pid());
-    let status = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-    anonymous(&status).with_context(|| format!("{path} has no RssAnon"))
+    let pid = running.envoy().pid();
+    let read = |name: &str| {
+        let path = format!("/proc/{pid}/{name}");
+        fs::read_to_string(&path).with_context(|| format!("read {path}"))
+    };
+    Ok(Process {
+        resident: anonymous(&read("status")?).context("/proc/PID/status has no RssAnon")?,
+        linear: linear(&read("maps")?),
+    })
 }
 
 /// The field `RssAnon` of `/proc/PID/status`, in KiB.
@@ -87,6 +105,32 @@ fn anonymous(status: &str) -> Option<i64> {
         .lines()
         .find_map(|line| line.strip_prefix("RssAnon:"))?;
     field.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+/// KiB of the largest linear memory in `/proc/PID/maps`.
+///
+/// V8 reserves more than a 32-bit address can reach and opens the part that is in use: a mapping
+/// that can be written, followed at once by gigabytes that cannot be touched.
+fn linear(maps: &str) -> Option<u64> {
+    const OUT_OF_REACH: u64 = 4 << 30;
+    let mappings: Vec<(u64, u64, &str)> = maps.lines().filter_map(mapping).collect();
+    let sizes = mappings.windows(2).filter_map(|pair| match pair {
+        [(start, end, "rw-p"), (next, last, "---p")]
+            if end == next && last - next >= OUT_OF_REACH =>
+        {
+            Some((end - start) / 1024)
+        }
+        _ => None,
+    });
+    sizes.max()
+}
+
+/// Start, end and permissions of one mapping.
+fn mapping(line: &str) -> Option<(u64, u64, &str)> {
+    let mut words = line.split_whitespace();
+    let (start, end) = words.next()?.split_once('-')?;
+    let address = |text| u64::from_str_radix(text, 16).ok();
+    Some((address(start)?, address(end)?, words.next()?))
 }
 
 #[cfg(test)]
@@ -102,10 +146,30 @@ mod tests {
 
     #[test]
     fn what_a_bare_worker_needs_is_taken_off() {
-        let memory = beyond(Setup::BARE, [1_500, 10_300], [1_000, 1_800]).unwrap();
+        let processes = |few_and_many: [i64; 2]| {
+            few_and_many.map(|resident| Process {
+                resident,
+                linear: Some(64),
+            })
+        };
+        let (with, bare) = (processes([1_500, 10_300]), processes([1_000, 1_800]));
+        let memory = beyond(Setup::BARE, with, bare).unwrap();
         assert_eq!(
             (memory.kib_per_worker, memory.kib_per_process),
             (1_000, 500)
         );
+    }
+
+    #[test]
+    fn linear_memory_is_what_stands_before_the_reservation() {
+        let maps = "\
+7f0000000000-7f0000010000 rw-p 00000000 00:00 0
+7f0000010000-7f0000020000 ---p 00000000 00:00 0
+7f1000000000-7f1000110000 rw-p 00000000 00:00 0
+7f1000110000-7f3000000000 ---p 00000000 00:00 0
+7f3000000000-7f3000010000 r--p 00000000 00:00 0      [vdso]
+";
+        assert_eq!(linear(maps), Some(1088));
+        assert_eq!(linear(""), None);
     }
 }

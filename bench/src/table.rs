@@ -86,13 +86,19 @@ impl Report {
         writeln!(
             f,
             "\nResident memory beyond bare Envoy's, in KiB: for each worker (one VM), and for the \
-             process with one\n"
+             process with one;\nand the linear memory of a VM, resident or not\n"
         )?;
-        writeln!(f, "routes  guard      worker  process")?;
+        writeln!(f, "routes  guard      worker  process  linear")?;
         for one in &self.memory {
             let (routes, guard) = (one.setup.routes, one.setup.guard.name());
             let (worker, process) = (one.kib_per_worker, one.kib_per_process);
-            writeln!(f, "{routes:>6}  {guard:<9} {worker:>7}  {process:>7}")?;
+            let linear = one
+                .kib_linear
+                .map_or_else(|| "-".to_owned(), |kib| kib.to_string());
+            writeln!(
+                f,
+                "{routes:>6}  {guard:<9} {worker:>7}  {process:>7}  {linear:>6}"
+            )?;
         }
         writeln!(f, "\nmodule: {} bytes", self.module_bytes)
     }

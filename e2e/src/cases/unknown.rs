@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::case::{Case, Outcome, Tier, Unmet, expect};
 use crate::cases::sightings;
-use crate::cases::tricks::{Refusal, SPELLINGS, Trick, tricks};
+use crate::cases::tricks::{Refusal, SPELLINGS, Spelling, Trick, tricks};
 use crate::environment::{App, Environment};
 use crate::exchange::Answer;
 use crate::gateway::marker;
@@ -145,7 +145,9 @@ async fn normalised(environment: &Environment) -> Outcome {
             look,
         )?;
     }
-    let logged = SPELLINGS.len();
+    // three attempts of each that is /log
+    let attempts = |spelling: &Spelling| if spelling.path == "/log" { 3 } else { 1 };
+    let logged = SPELLINGS.iter().map(attempts).sum();
     let lines = sightings::requests(environment, App::CustomApp, &marker, since, logged).await?;
     for (number, spelling) in SPELLINGS.iter().enumerate() {
         let own = own(number);
@@ -162,7 +164,8 @@ async fn normalised(environment: &Environment) -> Outcome {
         )?;
     }
     Ok(format!(
-        "{logged} spellings of /, /status and /log arrived as these"
+        "{} spellings of /, /status and /log arrived as these",
+        SPELLINGS.len()
     ))
 }
 

@@ -33,4 +33,4 @@ trap finish EXIT
 eval "$("$cluster" env)"
 
 ./deploy.sh
-target/release/faultline-e2e prove --gateway-url http://198.51.100.1 --deploy-script ./deploy.sh --with-delete
+target/deploy/faultline-e2e prove --gateway-url http://198.51.100.1 --deploy-script ./deploy.sh --with-delete

@@ -40,6 +40,10 @@ const SCHEMA: [&str; 1] = ["
 /// How many jobs may wait to be written; one more is refused.
 const QUEUE: usize = 1024;
 
+/// What is kept back on the disk so that deliveries can be forgotten when it is full: a WAL and
+/// the transactions on either side of its going into the file, and as much again.
+const RESERVE_BYTES: usize = 8 * 1024 * 1024;
+
 /// The outbox of this process; clones share it.
 #[derive(Clone, Debug)]
 pub struct Outbox {
@@ -109,6 +113,7 @@ impl Outbox {
             mut writer,
             readers,
         } = sqlite::open(directory, "outbox.db", &SCHEMA).await?;
+        writer.keep_reserve(directory, RESERVE_BYTES);
         let connection = writer.begin().await?;
         sqlx::query("UPDATE outbox SET refused = NULL WHERE refused IS NOT NULL")
             .execute(connection)

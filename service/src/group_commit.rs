@@ -1,17 +1,22 @@
 //! One task that writes: jobs that wait together share one transaction and so one sync of the
 //! disk. Each is told its outcome only when it is durable.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use metrics::{counter, histogram};
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 
 use crate::health::Health;
 use crate::sqlite::{WriteError, Writer};
 
 /// How many jobs share one transaction at most.
 const GROUP: usize = 256;
+
+/// After how many bytes a transaction takes no further job: a disk that is nearly full must hold
+/// it twice, in the WAL and in the file.
+const GROUP_BYTES: usize = 1024 * 1024;
 
 /// How often a store that failed is tried again.
 const PROBE: Duration = Duration::from_secs(1);
@@ -31,6 +36,15 @@ pub trait Job: Send + Sync + 'static {
         connection: &mut SqliteConnection,
     ) -> impl Future<Output = Result<Self::Output, sqlx::Error>> + Send;
 
+    /// About how many bytes it writes.
+    fn bytes(&self) -> usize;
+
+    /// Whether it leaves more room than there was. Such a job may use the reserve; without a
+    /// reserve, no other is taken.
+    fn makes_room(&self) -> bool {
+        false
+    }
+
     /// Called once: it is on disk, or it is not there at all.
     fn finish(self, outcome: Result<Self::Output, WriteError>);
 }
@@ -38,38 +52,68 @@ pub trait Job: Send + Sync + 'static {
 /// Writes jobs until no sender is left. While the store cannot be written, `health` says so, and
 /// it is tried until it can.
 pub async fn run<J: Job>(mut writer: Writer, mut jobs: mpsc::Receiver<J>, health: Health) {
-    let mut group = Vec::new();
+    report(&health, writer.restore_reserve().await.err());
+    let mut received = Vec::new();
+    let mut next_probe = Instant::now();
     loop {
-        let received = jobs.recv_many(&mut group, GROUP);
-        let received = if health.is_broken(STORE) {
-            match tokio::time::timeout(PROBE, received).await {
-                Ok(count) => count,
-                Err(_) => {
-                    report(&health, probe(&mut writer).await.as_ref().err());
-                    continue;
-                }
-            }
+        if health.is_broken(STORE) && next_probe <= Instant::now() {
+            report(&health, probe(&mut writer).await.err());
+            next_probe = Instant::now() + PROBE;
+        }
+        let receiving = jobs.recv_many(&mut received, GROUP);
+        let count = if health.is_broken(STORE) {
+            timeout_at(next_probe, receiving).await.ok()
         } else {
-            received.await
+            Some(receiving.await)
         };
-        if received == 0 {
+        if count == Some(0) {
             return;
         }
-        let error = commit(&mut writer, std::mem::take(&mut group)).await;
-        report(&health, error.as_ref());
+        while !received.is_empty() {
+            let error = commit(&mut writer, first_group(&mut received)).await;
+            let lacking = writer.lacks_reserve().then_some(WriteError::NoSpace);
+            report(&health, error.or(lacking));
+        }
     }
+}
+
+/// Takes what shares the next transaction: at least one job.
+fn first_group<J: Job>(jobs: &mut Vec<J>) -> Vec<J> {
+    let mut bytes = 0;
+    let fitting = jobs.iter().take_while(|job| {
+        let fits = bytes < GROUP_BYTES;
+        bytes += job.bytes();
+        fits
+    });
+    let count = fitting.count();
+    jobs.drain(..count).collect()
 }
 
 /// Commits a group whole. Where that fails, each job is tried by itself: one that does not fit
 /// must not take the others with it. Returns the last error, if any.
 async fn commit<J: Job>(writer: &mut Writer, group: Vec<J>) -> Option<WriteError> {
-    let (jobs, error) = transaction(writer, group).await.err()?;
-    if jobs.len() == 1 {
-        return Some(fail(jobs, error));
+    if writer.lacks_reserve() {
+        return commit_singly(writer, group).await;
     }
+    let (jobs, _) = transaction(writer, group).await.err()?;
+    commit_singly(writer, jobs).await
+}
+
+async fn commit_singly<J: Job>(writer: &mut Writer, jobs: Vec<J>) -> Option<WriteError> {
     let mut last = None;
     for job in jobs {
-        if let Err((jobs, error)) = transaction(writer, vec![job]).await {
+        if writer.lacks_reserve() && !job.makes_room() {
+            last = Some(fail(vec![job], WriteError::NoSpace));
+            continue;
+        }
+        let Err((jobs, error)) = transaction(writer, vec![job]).await else {
+            continue;
+        };
+        let full = error == WriteError::NoSpace && jobs.iter().all(Job::makes_room);
+        if full && writer.spend_reserve() {
+            let again = transaction(writer, jobs).await;
+            last = again.err().map(|(jobs, error)| fail(jobs, error));
+        } else {
             last = Some(fail(jobs, error));
         }
     }
@@ -119,6 +163,7 @@ async fn attempt<J: Job>(writer: &mut Writer, jobs: &[J]) -> Result<Vec<J::Outpu
 /// Writes and removes as much as the largest job is likely to need. It leaves pages behind that
 /// the next job finds free.
 async fn probe(writer: &mut Writer) -> Result<(), WriteError> {
+    writer.restore_reserve().await?;
     for statement in [
         "CREATE TABLE IF NOT EXISTS probe (room BLOB NOT NULL) STRICT",
         "INSERT INTO probe VALUES (zeroblob(131072))",
@@ -131,9 +176,46 @@ async fn probe(writer: &mut Writer) -> Result<(), WriteError> {
     Ok(())
 }
 
-fn report(health: &Health, error: Option<&WriteError>) {
+fn report(health: &Health, error: Option<WriteError>) {
     match error {
         None => health.mended(STORE),
         Some(error) => health.broken(STORE, error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    struct Sized(usize);
+
+    impl Job for Sized {
+        type Output = ();
+
+        async fn apply(&self, _: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+            Ok(())
+        }
+
+        fn bytes(&self) -> usize {
+            self.0
+        }
+
+        fn finish(self, _: Result<(), WriteError>) {}
+    }
+
+    proptest! {
+        #[test]
+        fn groups_are_bounded_and_leave_nothing_out(sizes in prop::collection::vec(0..200_000_usize, 1..100)) {
+            let mut jobs: Vec<Sized> = sizes.iter().map(|size| Sized(*size)).collect();
+            let mut grouped = Vec::new();
+            while !jobs.is_empty() {
+                let group = first_group(&mut jobs);
+                let bytes: usize = group.iter().map(Job::bytes).sum();
+                prop_assert!(!group.is_empty() && bytes < GROUP_BYTES + 200_000);
+                grouped.extend(group.iter().map(Job::bytes));
+            }
+            prop_assert_eq!(grouped, sizes);
+        }
     }
 }

@@ -17,6 +17,7 @@ pub mod limits;
 pub mod metrics;
 pub mod problem;
 pub mod query;
+mod reserve;
 pub mod server;
 pub mod sqlite;
 pub mod startup;

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
+    SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, SqlSafeStr};
+
+use crate::reserve::Reserve;
 
 /// An open database: one connection that writes, a few that read.
 #[derive(Debug)]
@@ -56,18 +58,23 @@ pub async fn open(
 ) -> Result<Database, OpenError> {
     let path = directory.join(name);
     let lock = prepare(directory, &path)?;
-    let options = SqliteConnectOptions::new()
+    let reading = SqliteConnectOptions::new()
         .filename(&path)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(5))
         // A read-only root has no place for temporary files.
         .pragma("temp_store", "memory")
-        // A WAL that once grew does not keep the disk.
-        .pragma("journal_size_limit", "16777216")
         .disable_statement_logging();
+    let writing = reading
+        .clone()
+        // What is deleted can be given back to the disk.
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        // The WAL goes into the file at 1 MiB, and one that once grew does not keep the disk.
+        .pragma("wal_autocheckpoint", "256")
+        .pragma("journal_size_limit", "4194304");
     let refused = |error| OpenError::Sqlite(path.clone(), error);
-    let mut connection = options.connect().await.map_err(refused)?;
+    let mut connection = writing.connect().await.map_err(refused)?;
     migrator(schema)
         .run_direct(None, &mut connection, false)
         .await
@@ -75,11 +82,12 @@ pub async fn open(
     let readers = SqlitePoolOptions::new()
         .max_connections(2)
         .acquire_timeout(Duration::from_secs(5))
-        .connect_lazy_with(options.read_only(true));
+        .connect_lazy_with(reading.read_only(true));
     Ok(Database {
         writer: Writer {
             connection,
             open: false,
+            reserve: None,
             _lock: lock,
         },
         readers,
@@ -132,10 +140,68 @@ fn migrator(schema: &[&'static str]) -> Migrator {
 pub struct Writer {
     connection: SqliteConnection,
     open: bool,
+    reserve: Option<Reserve>,
     _lock: File,
 }
 
 impl Writer {
+    /// From now on `bytes` of the disk are kept back for what makes room; see
+    /// [`crate::group_commit::Job::makes_room`]. Where they cannot be had now, they are asked for
+    /// until they can.
+    pub fn keep_reserve(&mut self, directory: &Path, bytes: usize) {
+        self.reserve = Some(Reserve::new(directory, bytes));
+    }
+
+    /// Whether what was to be kept back is not there.
+    pub(crate) fn lacks_reserve(&self) -> bool {
+        self.reserve
+            .as_ref()
+            .is_some_and(|reserve| !reserve.is_there())
+    }
+
+    /// Gives up what was kept back; says whether that made room.
+    pub(crate) fn spend_reserve(&self) -> bool {
+        let spent = self.reserve.as_ref().is_some_and(Reserve::give_up);
+        if spent {
+            tracing::warn!("the disk is full; gave up the reserve");
+        }
+        spent
+    }
+
+    /// Gives to the disk what was deleted, then keeps the reserve back again.
+    ///
+    /// # Errors
+    /// When there is still no room, or SQLite's.
+    pub(crate) async fn restore_reserve(&mut self) -> Result<(), WriteError> {
+        let Some(reserve) = self.reserve.clone().filter(|reserve| !reserve.is_there()) else {
+            return Ok(());
+        };
+        self.roll_back().await;
+        for statement in [
+            "PRAGMA incremental_vacuum",
+            "PRAGMA wal_checkpoint(TRUNCATE)",
+        ] {
+            sqlx::query(statement).execute(&mut self.connection).await?;
+        }
+        let restored = tokio::task::spawn_blocking(move || reserve.restore()).await;
+        match restored {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::StorageFull => {
+                Err(WriteError::NoSpace)
+            }
+            Ok(Err(error)) => Err(WriteError::Unwritable(error.to_string())),
+            Err(error) => Err(WriteError::Unwritable(error.to_string())),
+        }
+    }
+
+    async fn roll_back(&mut self) {
+        if self.open {
+            // It fails if SQLite has rolled back already, which is as good.
+            let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
+            self.open = false;
+        }
+    }
+
     /// From now on the file does not grow beyond `bytes`; what does not fit is
     /// [`WriteError::NoSpace`].
     ///

@@ -25,6 +25,10 @@ impl Job for Add {
             .await
     }
 
+    fn bytes(&self) -> usize {
+        8
+    }
+
     fn finish(self, outcome: Result<i64, WriteError>) {
         let _ = self.1.send(outcome);
     }

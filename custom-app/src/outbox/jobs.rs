@@ -73,6 +73,19 @@ impl group_commit::Job for Job {
         }
     }
 
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Accept(Accept { row, .. }) => row.len(),
+            // An index entry and a place in the list of free pages for each.
+            Self::Confirmed { batch, .. } => batch.len() * 64,
+            Self::Refused { reason, .. } => reason.len(),
+        }
+    }
+
+    fn makes_room(&self) -> bool {
+        matches!(self, Self::Confirmed { .. })
+    }
+
     fn finish(self, outcome: Result<u64, WriteError>) {
         match self {
             Self::Accept(accept) => accept.finish(outcome),

@@ -36,8 +36,12 @@ impl Row {
         })
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.entry.len() + self.trace.len()
+    }
+
     pub(super) fn bytes(&self) -> u64 {
-        (self.entry.len() + self.trace.len()) as u64
+        self.len() as u64
     }
 }
 

@@ -60,6 +60,13 @@ impl Job for Append {
         Ok(appended)
     }
 
+    fn bytes(&self) -> usize {
+        self.entries
+            .iter()
+            .map(|entry| entry.message.as_str().len())
+            .sum()
+    }
+
     fn finish(self, outcome: Result<Appended, WriteError>) {
         let outcome = outcome.map(|appended| {
             record(&appended.receipts);

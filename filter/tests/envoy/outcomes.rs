@@ -9,10 +9,10 @@ use crate::{
 };
 use faultline_testbed::{Envoy, Step, Upstream, until};
 use serde_json::json;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
 /// Envoy starts its timers at the time its event loop last looked at the clock, so a timeout may
@@ -31,20 +31,22 @@ async fn every_outcome_is_announced_counted_and_logged() {
             .await
             .unwrap()
     };
-    let (envoy, address) = proxy(&scenarios, &upstream).start().await;
+    let closed = closed();
+    let proxy = proxy(&scenarios, &upstream, closed.local_addr().unwrap());
+    let (envoy, address) = proxy.start().await;
     for scenario in &scenarios {
         run(scenario, &envoy, address, &upstream).await;
     }
 }
 
-fn proxy(scenarios: &[Scenario], upstream: &Upstream) -> Proxy {
+fn proxy(scenarios: &[Scenario], upstream: &Upstream, closed: SocketAddr) -> Proxy {
     let observed: Vec<_> = scenarios
         .iter()
         .map(|one| json!({"path": one.path(), "observe": one.name}))
         .collect();
     let mut proxy = Proxy::to(upstream, &json!({"routes": observed}));
     proxy.filters = scenario::filters();
-    proxy.clusters = scenario::clusters(upstream.address(), closed());
+    proxy.clusters = scenario::clusters(upstream.address(), closed);
     proxy.routes = scenarios
         .iter()
         .filter(|one| !one.route.is_null())
@@ -57,12 +59,11 @@ fn proxy(scenarios: &[Scenario], upstream: &Upstream) -> Proxy {
     proxy
 }
 
-/// An address at which nothing listens: it was free a moment ago.
-fn closed() -> SocketAddr {
-    TcpListener::bind(("127.0.0.1", 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
+/// A port that nothing listens at, nor will as long as it is held.
+fn closed() -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    socket
 }
 
 async fn run(scenario: &Scenario, envoy: &Envoy, address: SocketAddr, upstream: &Upstream) {

@@ -4,7 +4,8 @@
 #   ./test.sh                  format, lints, unit, property, wasm and service tests, the filter in real Envoy
 #   ./test.sh --cluster        all that, then deploys onto a real cluster of its own (e2e/cluster) and runs
 #                              the acceptance suite there; Linux with apt, as root
-#   ./test.sh --only STEP      one step: tools fmt clippy shell yaml doc filter test wasm deny cluster
+#   ./test.sh --envoys         all that, and the filter in every supported version of Envoy
+#   ./test.sh --only STEP      one step: tools fmt clippy shell yaml doc filter test wasm deny envoys cluster
 #   ./test.sh --list           the steps
 #
 # Tools that no package offers are compiled once into faultline/tools in the user's cache folder.
@@ -66,10 +67,11 @@ step_filter() { filter/build.sh; }
 step_test() { cargo test -q --workspace --locked; }
 step_wasm() {
   CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=wasm-bindgen-test-runner \
-    cargo test -q -p faultline-filter-core --target wasm32-unknown-unknown --locked
+    cargo test -p faultline-filter-core --target wasm32-unknown-unknown --locked
 }
 # Advisories need a database from the network: .github/workflows/advisories.yml checks them.
 step_deny() { cargo deny --log-level error check bans licenses sources; }
+step_envoys() { filter/test-versions.sh; }
 step_cluster() { e2e/acceptance.sh; }
 
 run() {
@@ -83,8 +85,9 @@ chosen=("${steps[@]}")
 while [ $# -gt 0 ]; do
   case $1 in
     --cluster) chosen+=(cluster) ;;
+    --envoys) chosen+=(envoys) ;;
     --only) declare -F "step_${2:-}" >/dev/null || { usage >&2; exit 2; }; chosen=("$2"); shift ;;
-    --list) printf '%s\n' "${steps[@]}" cluster; exit ;;
+    --list) printf '%s\n' "${steps[@]}" envoys cluster; exit ;;
     -h|--help) usage; exit ;;
     *) printf 'test.sh: unknown option %s\n' "$1" >&2; usage >&2; exit 2 ;;
   esac

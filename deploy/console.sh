@@ -109,6 +109,6 @@ until_true() {
   shift
   until "$@"; do
     [ "$SECONDS" -lt "$deadline" ] || return 1
-    sleep 0.5
+    sleep 0.2
   done
 }

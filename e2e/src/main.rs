@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use faultline_e2e::case::Tier;
 use faultline_e2e::cases;
-use faultline_e2e::cluster::{Cluster, Names};
+use faultline_e2e::cluster::{Cluster, Names, Told};
 use faultline_e2e::environment::{Deletion, DeployScript, Environment, Mesh};
 use faultline_e2e::gateway::Gateway;
 use faultline_e2e::inside::{idle, kill, probe};
@@ -51,22 +51,12 @@ struct Prove {
         default_value = "faultline"
     )]
     namespace: String,
-    /// The ingress gateway's namespace.
-    #[arg(
-        long,
-        env = "FAULTLINE_GATEWAY_NAMESPACE",
-        value_name = "NS",
-        default_value = "istio-system"
-    )]
-    gateway_namespace: String,
-    /// The image of this program, for the probes inside the mesh.
-    #[arg(
-        long,
-        env = "FAULTLINE_PROBE_IMAGE",
-        value_name = "REF",
-        default_value = ""
-    )]
-    probe_image: String,
+    /// The ingress gateway's namespace [default: that of the pods with the label istio=ingressgateway].
+    #[arg(long, env = "FAULTLINE_GATEWAY_NAMESPACE", value_name = "NS")]
+    gateway_namespace: Option<String>,
+    /// The image of this program, for the probes inside the mesh [default: the one deploy.sh pushed].
+    #[arg(long, env = "FAULTLINE_PROBE_IMAGE", value_name = "REF")]
+    probe_image: Option<String>,
     /// Only what reads and makes ordinary requests; nothing changes the mesh.
     #[arg(long)]
     quick: bool,
@@ -110,13 +100,14 @@ async fn prove(options: Prove) -> Result<bool> {
         only: options.only,
     };
     let cases = prove::select(cases::ALL, &selection)?;
+    let told = Told {
+        namespace: options.namespace,
+        gateway_namespace: options.gateway_namespace,
+        probe_image: options.probe_image,
+    };
     let environment = Environment {
         gateway: Gateway::new(&options.gateway_url)?,
-        mesh: Mesh::Cluster(Cluster::new(Names {
-            namespace: options.namespace,
-            gateway_namespace: options.gateway_namespace,
-            probe_image: options.probe_image,
-        })),
+        mesh: Mesh::Cluster(Cluster::new(Names::find(told).await?)),
         deploy_script: options.deploy_script.map(|path| DeployScript {
             path,
             delete: if options.with_delete {

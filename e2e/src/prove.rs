@@ -149,7 +149,7 @@ mod tests {
             mesh: Mesh::Cluster(Cluster::new(Names {
                 namespace: "n".to_owned(),
                 gateway_namespace: "g".to_owned(),
-                probe_image: String::new(),
+                probe_image: None,
             })),
             deploy_script: None,
         }

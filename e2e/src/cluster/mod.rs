@@ -9,6 +9,7 @@ mod snapshot;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use serde_json::Value;
 use tokio::sync::{Mutex, OnceCell};
 
 pub use self::changes::Resource;
@@ -30,11 +31,65 @@ pub struct Names {
     pub namespace: String,
     /// The namespace of the ingress gateway.
     pub gateway_namespace: String,
+    /// The image of the probes; without it no call can be made from inside the mesh.
+    pub probe_image: Option<String>,
+}
+
+/// How the ingress gateway's pods are known.
+const GATEWAY: &str = "istio=ingressgateway";
+
+/// What a person says of it; the rest is found on the cluster.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The namespace of the deployment.
+    pub namespace: String,
+    /// The namespace of the ingress gateway.
+    pub gateway_namespace: Option<String>,
     /// The image of the probes.
-    pub probe_image: String,
+    pub probe_image: Option<String>,
 }
 
 impl Names {
+    /// Finds what was not told: the gateway by the label that the Gateway resource selects, the image as
+    /// deploy.sh has noted it on the namespace.
+    ///
+    /// # Errors
+    /// When the cluster does not answer, or has no such namespace or no gateway.
+    pub async fn find(told: Told) -> Result<Self> {
+        let Told {
+            namespace,
+            gateway_namespace,
+            probe_image,
+        } = told;
+        let found = Kubectl
+            .json(&["get", "namespace", &namespace])
+            .await
+            .with_context(|| {
+                format!(
+                    "the namespace {namespace} cannot be read; ./deploy.sh puts Faultline there"
+                )
+            })?;
+        let noted = found.pointer("/metadata/annotations/faultline~1probe-image");
+        let noted = noted.and_then(Value::as_str).map(ToOwned::to_owned);
+        let gateway_namespace = match gateway_namespace {
+            Some(namespace) => namespace,
+            None => {
+                let pods = Kubectl.json(&["get", "pods", "-A", "-l", GATEWAY]).await?;
+                let pods = pod::parse(&pods)?;
+                let gateway = pods
+                    .first()
+                    .with_context(|| format!("no pod has the label {GATEWAY}"))?;
+                gateway.namespace.clone()
+            }
+        };
+        let probe_image = probe_image.or(noted);
+        Ok(Self {
+            namespace,
+            gateway_namespace,
+            probe_image,
+        })
+    }
+
     /// The namespace for what is not in the mesh.
     #[must_use]
     pub fn outside(&self) -> String {
@@ -78,8 +133,7 @@ impl Cluster {
     /// # Errors
     /// As [`Self::pods`].
     pub async fn gateways(&self) -> Result<Vec<Pod>> {
-        self.running(&self.names.gateway_namespace, "istio=ingressgateway")
-            .await
+        self.running(&self.names.gateway_namespace, GATEWAY).await
     }
 
     async fn running(&self, namespace: &str, selector: &str) -> Result<Vec<Pod>> {

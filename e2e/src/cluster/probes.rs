@@ -1,6 +1,6 @@
 //! The pods that call from inside the mesh, and the one that kills.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use super::{Cluster, Pod};
 use crate::environment::Caller;
@@ -41,11 +41,14 @@ impl Cluster {
         }
     }
 
+    fn image(&self) -> Result<&str> {
+        let missing = "--probe-image is not given and deploy.sh has noted none, so no call can be made from inside the mesh";
+        self.names.probe_image.as_deref().context(missing)
+    }
+
     /// Puts the callers' pods there and waits until they are ready.
     pub(super) async fn plant(&self) -> Result<()> {
-        if self.names.probe_image.is_empty() {
-            bail!("--probe-image is not given, so no call can be made from inside the mesh");
-        }
+        let image = self.image()?;
         // what an interrupted run may have left would stand in the way
         self.uproot(&[]).await?;
         self.make_places().await?;
@@ -60,7 +63,7 @@ impl Cluster {
             manifests.push_str(&render(&Filling {
                 name,
                 namespace: &namespace,
-                image: &self.names.probe_image,
+                image,
                 service_account,
                 node: "",
                 host_pid: "false",
@@ -139,7 +142,7 @@ impl Cluster {
         let manifest = render(&Filling {
             name: KILLER,
             namespace: &outside,
-            image: &self.names.probe_image,
+            image: self.image()?,
             service_account: "default",
             node: &target.node,
             host_pid: "true",
@@ -176,7 +179,7 @@ impl Cluster {
     /// # Errors
     /// When something is left; the error names it.
     pub async fn leave(&self) -> Result<()> {
-        if self.names.probe_image.is_empty() {
+        if self.image().is_err() {
             return Ok(());
         }
         // an empty namespace takes seconds to go; nobody needs to wait for that

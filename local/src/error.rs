@@ -92,7 +92,7 @@ pub enum Error {
     #[error("{name} was not ready within {seconds} s{}", last_lines(lines))]
     NotReady {
         /// The part.
-        name: &'static str,
+        name: String,
         /// How long was waited.
         seconds: u64,
         /// The last lines of its log.

@@ -5,10 +5,22 @@
 
 pub mod binary;
 pub mod certificates;
+pub mod child;
+pub mod console;
+pub mod control;
 pub mod envoy;
 mod error;
+pub mod fleet;
+pub mod live;
 pub mod mesh;
+pub mod options;
 pub mod ports;
+pub mod ready;
+pub mod recipes;
+pub mod run;
+pub mod run_file;
+pub mod signals;
+pub mod state;
 pub mod topology;
 
 pub use error::Error;

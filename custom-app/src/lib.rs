@@ -8,6 +8,7 @@ pub mod config;
 pub mod delivery;
 pub mod draft;
 pub mod log_agent;
+mod metrics;
 pub mod outbox;
 pub mod routes;
 
@@ -67,6 +68,7 @@ pub fn app(app: App, answer_time: Duration, metrics: Metrics) -> Router {
 /// # Errors
 /// See [`ServeError`].
 pub async fn serve(config: Config, metrics: Metrics) -> Result<(), ServeError> {
+    self::metrics::describe();
     let health = Health::default();
     let signals = Signals::install().map_err(ServeError::Signals)?;
     let outbox = Outbox::open(&config.data_dir, config.outbox_limits(), &health).await?;

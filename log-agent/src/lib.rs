@@ -19,6 +19,8 @@ use faultline_service::server::{self, Signals};
 use faultline_service::sqlite::OpenError;
 use faultline_service::startup::{BindError, ServerArgs, duration};
 
+use metrics::describe_counter;
+
 use crate::sqlite_store::SqliteStore;
 use crate::store::Store;
 
@@ -86,6 +88,10 @@ pub fn app(store: impl Store, health: Health, metrics: Metrics, answer_time: Dur
 /// # Errors
 /// See [`ServeError`].
 pub async fn serve(config: Config, metrics: Metrics) -> Result<(), ServeError> {
+    describe_counter!(
+        "log_agent_entries_total",
+        "Entries received, by whether they were new."
+    );
     let health = Health::default();
     let signals = Signals::install().map_err(ServeError::Signals)?;
     let store = SqliteStore::open(&config.data_dir, config.max_store_bytes, &health).await?;

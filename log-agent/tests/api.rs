@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use faultline_service::health::Health;
 use faultline_service::metrics::Metrics;
+use faultline_service_testing::events::Events;
 use log_agent::sqlite_store::SqliteStore;
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
@@ -281,35 +282,16 @@ async fn what_is_no_query_is_refused_by_name() {
     }
 }
 
-/// Reads events until there are as many as asked for: id and message of each.
-async fn events(stream: &mut Response, text: &mut String, count: usize) -> Vec<(String, String)> {
-    let deadline = Duration::from_secs(60);
-    while text.matches("\n\n").count() < count {
-        let chunk = tokio::time::timeout(deadline, stream.chunk())
-            .await
-            .expect("events come");
-        let chunk = chunk.unwrap().expect("the stream goes on");
-        text.push_str(std::str::from_utf8(&chunk).unwrap());
+/// The next events: id and message of each.
+async fn next(events: &mut Events, count: usize) -> (Vec<String>, Vec<String>) {
+    let (mut ids, mut messages) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        let (id, entry) = events.next().await.expect("the stream goes on");
+        assert_eq!(entry["id"], *id);
+        ids.push(id);
+        messages.push(entry["message"].as_str().unwrap().to_owned());
     }
-    let end = text.match_indices("\n\n").nth(count - 1).unwrap().0 + 2;
-    let complete: String = text.drain(..end).collect();
-    complete
-        .split_terminator("\n\n")
-        .map(|event| {
-            let line = |name: &str| {
-                event
-                    .lines()
-                    .find_map(|line| line.strip_prefix(name))
-                    .unwrap()
-            };
-            let entry: Value = serde_json::from_str(line("data: ")).unwrap();
-            assert_eq!(entry["id"], line("id: "));
-            (
-                line("id: ").to_owned(),
-                entry["message"].as_str().unwrap().to_owned(),
-            )
-        })
-        .collect()
+    (ids, messages)
 }
 
 #[tokio::test]
@@ -317,32 +299,24 @@ async fn a_stream_tells_what_comes_and_resumes_where_it_ended() {
     let agent = Agent::start().await;
     agent.store(&entry("before")).await;
     let ask = agent.client.get(format!("{}/logs/stream", agent.url));
-    let mut stream = ask.try_clone().unwrap().send().await.unwrap();
-    assert_eq!(stream.headers()["content-type"], "text/event-stream");
+    let mut events = Events::of(ask.try_clone().unwrap().send().await.unwrap());
     agent
         .store(&json!([entry("one"), entry("two\r\nlines")]))
         .await;
     agent.store(&entry("three")).await;
-    let mut text = String::new();
-    let seen = events(&mut stream, &mut text, 3).await;
-    let messages: Vec<&str> = seen.iter().map(|(_, message)| message.as_str()).collect();
+    let (ids, messages) = next(&mut events, 3).await;
     assert_eq!(messages, ["one", "two\r\nlines", "three"]);
-    drop(stream);
+    drop(events);
 
     agent.store(&entry("four")).await;
-    let mut resumed = ask
-        .header("last-event-id", &seen[0].0)
-        .send()
-        .await
-        .unwrap();
+    let resumed = ask.header("last-event-id", &ids[0]).send().await.unwrap();
+    let mut resumed = Events::of(resumed);
     agent.store(&entry("five")).await;
-    let seen = events(&mut resumed, &mut String::new(), 4).await;
-    let messages: Vec<&str> = seen.iter().map(|(_, message)| message.as_str()).collect();
+    let (_, messages) = next(&mut resumed, 4).await;
     assert_eq!(messages, ["two\r\nlines", "three", "four", "five"]);
 
     agent.health.drain();
-    let end = tokio::time::timeout(Duration::from_secs(60), resumed.chunk()).await;
-    assert_eq!(end.expect("a drain ends streams").unwrap(), None);
+    assert_eq!(resumed.next().await, None, "a drain ends streams");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@
 )]
 
 pub mod disk;
+pub mod events;
 pub mod hop;
 pub mod process;
 

@@ -99,7 +99,7 @@ impl Service {
     /// Ends it as `kill -9` does and waits until it is gone; returns what it had logged.
     pub async fn kill(mut self) -> Vec<Value> {
         self.child.kill().await.expect("a child can be killed");
-        self.lines.lock().expect("lines are whole").clone()
+        complete(&self.lines).await
     }
 
     /// How much memory it holds, in bytes.
@@ -141,14 +141,16 @@ pub async fn run(command: Command) -> (ExitStatus, Vec<Value>) {
     let status = ended
         .expect("it did not end")
         .expect("a child has a status");
-    let last = eventually("its last line", async || {
-        let lines = lines.lock().expect("lines are whole");
-        lines
-            .iter()
-            .any(|line| line["message"] == "stopped")
-            .then(|| lines.clone())
-    });
-    (status, last.await)
+    (status, complete(&lines).await)
+}
+
+/// The lines of a process that has ended; the last may still be on their way through the pipe.
+async fn complete(lines: &Lines) -> Vec<Value> {
+    eventually("its output ends", async || {
+        (Arc::strong_count(lines) == 1).then_some(())
+    })
+    .await;
+    lines.lock().expect("lines are whole").clone()
 }
 
 fn spawn(mut command: Command) -> (Child, Lines) {

@@ -72,12 +72,21 @@ wait_for_pods() {
       die "$name did not become ready in $timeout s" "Look at: kubectl -n $namespace describe pods -l app=$name"
     }
   done
+  # A pod on its way out still takes a request now and then, and its log goes with it.
+  until_true "$timeout" no_pod_is_leaving || die "replaced pods are still there after $timeout s" \
+    "Look at: kubectl -n $namespace get pods"
   local bare
   bare=$(ask -n "$namespace" get pods -l 'app in (custom-app, log-agent)' \
     -o 'jsonpath={range .items[*]}{.metadata.name} {.spec.containers[*].name} {.spec.initContainers[*].name}{"\n"}{end}' |
     awk '!/istio-proxy/ {print $1}' | paste -sd' ' -)
   [ -z "$bare" ] || die "without a sidecar: $bare" \
     "Does Istio inject where istio-injection=enabled? (An installation with a revision does not: istioctl tag set default --revision NAME.) Then: kubectl -n $namespace rollout restart deployment"
+}
+
+no_pod_is_leaving() {
+  local leaving
+  leaving=$(kube -n "$namespace" get pods -l 'app in (custom-app, log-agent)' \
+    -o 'jsonpath={.items[*].metadata.deletionTimestamp}' 2>>"$log") && [ -z "$leaving" ]
 }
 
 # --dry-run: what would be applied, validated as far as this cluster can.

@@ -70,6 +70,9 @@ fn source(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
+
+    const POLICY: &str = include_str!("../../../console/policy.json");
 
     /// What stands between two marks that are there exactly once.
     fn between<'a>(text: &'a str, open: &str, close: &str) -> &'a str {
@@ -107,10 +110,60 @@ mod tests {
 
     #[test]
     fn the_page_needs_nothing_else() {
-        for reference in [" style=", " onclick=", "src=", "http://", "https://", "@import", "url("] {
+        for reference in [
+            " style=",
+            " onclick=",
+            "src=",
+            "http://",
+            "https://",
+            "@import",
+            "url(",
+        ] {
             let found = CONSOLE.html.replace("http://www.w3.org/2000/svg", "");
             assert!(!found.contains(reference), "{reference}");
         }
+    }
+
+    /// What a resource of the mesh says at a path of its YAML.
+    fn istio(file: &str, path: &str) -> Value {
+        let file = format!("{}/../istio/{file}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&file).unwrap();
+        let resource: Value = serde_saphyr::from_str(&text).unwrap();
+        resource
+            .pointer(path)
+            .unwrap_or_else(|| panic!("no {path} in {file}"))
+            .clone()
+    }
+
+    fn milliseconds(duration: &Value) -> Value {
+        let duration = faultline_service::startup::duration(duration.as_str().unwrap()).unwrap();
+        json!(u64::try_from(duration.as_millis()).unwrap())
+    }
+
+    #[test]
+    fn the_page_explains_the_policy_that_is_deployed() {
+        let policy: Value = serde_json::from_str(POLICY).unwrap();
+        let routes = istio("virtualservice.yaml", "/spec/http");
+        let route = routes
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|route| route["name"] == "log");
+        let route = route.unwrap();
+        let pool = istio("destinationrule.yaml", "/spec/trafficPolicy/connectionPool");
+        let delay = istio(
+            "log-virtualservice.yaml",
+            "/spec/http/0/fault/delay/fixedDelay",
+        );
+        let deployed = json!({
+            "timeout": milliseconds(&route["timeout"]),
+            "retries": route["retries"]["attempts"],
+            "perTry": milliseconds(&route["retries"]["perTryTimeout"]),
+            "delay": milliseconds(&delay),
+            "connections": pool["tcp"]["maxConnections"],
+            "waiting": pool["http"]["http1MaxPendingRequests"],
+        });
+        assert_eq!(policy, deployed);
     }
 
     #[test]

@@ -27,6 +27,9 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the cases and print what each has seen. Exit code 1 when one fails.
+    ///
+    /// What a case changes is put back, and the probe pods are removed, also after a failure or Ctrl-C.
+    /// One run at a time: two on one deployment count each other's requests.
     Prove(Prove),
     /// List the cases: name, tier, feature, claim.
     List,

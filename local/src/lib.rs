@@ -15,6 +15,7 @@ pub mod live;
 pub mod mesh;
 pub mod options;
 pub mod ports;
+pub mod prepare;
 pub mod ready;
 pub mod recipes;
 pub mod run;

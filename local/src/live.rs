@@ -1,5 +1,6 @@
 //! A line per request, out of the gateway's access log.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::console::{Colour, Paint};
@@ -7,10 +8,15 @@ use crate::console::{Colour, Paint};
 /// The line above the first request.
 pub const HEAD: &str = "time          method  path                      status  attempts  outcome             duration";
 
-/// A line of the access log as a person reads it; `None` if it is not one.
+/// A line of the access log as a person reads it; `None` if it is not one, or of a request that came
+/// before `since`.
 #[must_use]
-pub fn line(json: &str, colour: Colour) -> Option<String> {
+pub fn line(json: &str, since: Timestamp, colour: Colour) -> Option<String> {
     let entry: Value = serde_json::from_str(json).ok()?;
+    let began: Option<Timestamp> = entry.get("time")?.as_str()?.parse().ok();
+    if began.is_none_or(|began| began < since) {
+        return None;
+    }
     let field = |name: &str| match entry.get(name) {
         Some(Value::String(text)) => printable(text),
         Some(Value::Number(number)) => number.to_string(),
@@ -66,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_request_is_a_line_below_the_head() {
-        let line = line(ENTRY, Colour::Off).unwrap();
+        let line = line(ENTRY, Timestamp::UNIX_EPOCH, Colour::Off).unwrap();
         let expected = "12:03:59.123  GET     /log                         504         3  timeout              1001 ms";
         assert_eq!(line, expected);
         for (title, value) in [("method", "GET"), ("path", "/log"), ("outcome", "timeout")] {
@@ -76,25 +82,25 @@ mod tests {
 
     #[test]
     fn what_is_absent_is_a_dash_and_what_steers_is_not_shown() {
-        let shown = line(
-            r#"{"path":"/\u001b[2J","outcome":null,"status":200}"#,
-            Colour::Off,
-        )
-        .unwrap();
+        let entry = r#"{"time":"2026-11-22T12:03:59.123Z","path":"/\u001b[2J","outcome":null,"status":200}"#;
+        let shown = line(entry, Timestamp::UNIX_EPOCH, Colour::Off).unwrap();
         assert!(
             shown.contains("/?[2J") && !shown.contains('\x1b'),
             "{shown}"
         );
         assert!(shown.contains("  -  "), "{shown}");
-        assert_eq!(line("not JSON", Colour::Off), None);
+        assert_eq!(line("not JSON", Timestamp::UNIX_EPOCH, Colour::Off), None);
+    }
+
+    #[test]
+    fn what_came_before_is_not_shown() {
+        let later = "2026-11-22T12:04:00Z".parse().unwrap();
+        assert_eq!(line(ENTRY, later, Colour::Off), None);
     }
 
     #[test]
     fn only_the_status_is_coloured() {
-        assert!(
-            line(ENTRY, Colour::On)
-                .unwrap()
-                .contains("\x1b[31m   504\x1b[0m")
-        );
+        let shown = line(ENTRY, Timestamp::UNIX_EPOCH, Colour::On).unwrap();
+        assert!(shown.contains("\x1b[31m   504\x1b[0m"));
     }
 }

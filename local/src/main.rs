@@ -8,7 +8,8 @@ use faultline_local::console::Console;
 use faultline_local::console::{complain, say};
 use faultline_local::control::{self, Word};
 use faultline_local::options::{Cli, Inner, Options};
-use faultline_local::run::{self, Ending, Run};
+use faultline_local::prepare;
+use faultline_local::run::{Ending, Run};
 use faultline_local::signals::Signals;
 use faultline_local::state::{Lock, State};
 
@@ -54,10 +55,11 @@ async fn act(options: &Options) -> Result<ExitCode, Error> {
         rustix::process::setsid().map_err(|error| Error::io("leave the session")(error.into()))?;
     }
     let mut console = Console::new(options.steps_before, if options.skip_proof { 3 } else { 4 });
-    let (mut up, lock) = tokio::select! {
-        prepared = run::prepare(options, &mut console) => prepared?,
+    let (made, lock) = tokio::select! {
+        made = prepare::make(options, &mut console) => made?,
         () = signals.next() => return Ok(ExitCode::FAILURE),
     };
+    let mut up = Run::new(made)?;
     let ended = tokio::select! {
         ended = live(&mut up, lock, options, &mut console) => ended,
         () = signals.next() => {

@@ -1,9 +1,9 @@
 //! A run: prepared, started, proved, attended to, and ended in order.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use reqwest::Client;
 use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -11,25 +11,21 @@ use tokio::process::ChildStdout;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::binary::{self, Envoy};
 use crate::child::{tell, tied};
 use crate::console::{Console, Paint, complain, say};
-use crate::envoy::Plan;
 use crate::fleet::{Ended, Fleet, OnExit};
-use crate::mesh::{Mesh, Service, Sources};
-use crate::options::Options;
+use crate::mesh::Service;
+use crate::prepare::Made;
 use crate::ready::{self, Listeners, PATIENCE};
-use crate::recipes::{self, Built, ENVOY};
+use crate::recipes::{self, ENVOY};
 use crate::run_file::RunFile;
-use crate::state::{Data, Folder, Lock, State};
-use crate::topology::{Identity, Topology};
-use crate::{Error, certificates, live, ports};
+use crate::{Error, live};
 
 /// How long an application may take to hand over what it has, when asked to end: longer than its
 /// own grace, so that it decides.
 const GRACE: Duration = Duration::from_secs(40);
-/// How long the rest may take.
-const SHORT_GRACE: Duration = Duration::from_secs(10);
+/// How long anything may take that has nothing to hand over, or nobody to hand it to.
+const SHORT_GRACE: Duration = Duration::from_secs(5);
 
 /// How a run came to its end.
 #[derive(Debug)]
@@ -60,140 +56,61 @@ enum Proof {
 #[derive(Debug)]
 pub struct Run {
     fleet: Fleet,
-    topology: Topology,
-    built: Built,
-    envoy: Envoy,
-    file: RunFile,
     client: Client,
     /// Parts that were started again and do not answer yet.
     returning: JoinSet<&'static str>,
-    /// Whether requests are shown.
-    watched: Arc<AtomicBool>,
+    /// Since when requests are shown, once they are.
+    watched: Arc<OnceLock<Timestamp>>,
     proof: Proof,
     /// The process that proves.
     prover: Option<Pid>,
-    data: Data,
-    // Last: it goes when everything else has.
-    folder: Folder,
-}
-
-/// Makes everything that can be made before a process runs.
-///
-/// # Errors
-/// Whatever is missing.
-pub async fn prepare(options: &Options, console: &mut Console) -> Result<(Run, Lock), Error> {
-    let mesh = Mesh::read(&Sources::COMPILED_IN)?;
-    let built = Built::find(options.module.clone())?;
-    // It may fetch a hundred megabytes: signals are heard meanwhile.
-    let envoy = blocking(|| binary::find().map_err(Error::from)).await?;
-    let state = State::at(options.state_dir.clone());
-    let lock = blocking({
-        let state = state.clone();
-        move || state.lock()
-    })
-    .await?;
-    state.tidy(&lock)?;
-    let runs = state.runs()?;
-    if let Some(run) = runs.first().filter(|_| options.detached) {
-        return Err(Error::Running {
-            url: run.gateway_url.clone(),
-            pid: run.pid,
-        });
-    }
-    state.forget_last_words(&lock);
-    let folder = state.begin(&lock)?;
-    let data = Data::open(&folder, options.data_dir.clone())?;
-    let topology = ports::choose(options.ports(), |port| holder(&runs, port))?;
-
-    let files = folder.files(built.module.clone());
-    let plan = Plan {
-        mesh: &mesh,
-        topology: &topology,
-        files: &files,
-    };
-    let gateway = plan.gateway_identity();
-    let mut identities = vec![gateway.clone(), Identity::of(Service::CustomApp)];
-    identities.push(Identity::of(Service::LogAgent));
-    for caller in &topology.callers {
-        if !identities.contains(&caller.identity) {
-            identities.push(caller.identity.clone());
-        }
-    }
-    certificates::make(&files, &identities)?;
-    let configuration = plan.configuration();
-    folder.put("listeners.json", &configuration.listeners.to_string())?;
-    folder.put("envoy.json", &configuration.bootstrap.to_string())?;
-    let file = RunFile::new(folder.path(), &topology, &files, &gateway);
-    let detail = format!(
-        "Envoy {} ({}), gateway on port {}, {} certificates",
-        envoy.version,
-        envoy.found,
-        topology.gateway,
-        identities.len()
-    );
-    console.done("Check", &detail);
-    let run = Run {
-        fleet: Fleet::default(),
-        topology,
-        built,
-        envoy,
-        file,
-        client: ready::client()?,
-        returning: JoinSet::new(),
-        watched: Arc::default(),
-        proof: Proof::NotAsked,
-        prover: None,
-        data,
-        folder,
-    };
-    Ok((run, lock))
-}
-
-/// Runs what blocks where it blocks nothing else.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| Err(Error::io("finish a task")(error.into())))
-}
-
-/// Who holds a port, and what frees it.
-fn holder(runs: &[RunFile], port: u16) -> String {
-    let suffix = format!(":{port}");
-    let own = runs
-        .iter()
-        .find(|run| run.gateway_url.ends_with(&suffix) || run.admin_url.ends_with(&suffix));
-    match own {
-        Some(run) => format!(
-            "another local Faultline (process {}): end it with ./deploy.sh --local --delete",
-            run.pid
-        ),
-        None => format!("another program: `ss -ltnp 'sport = :{port}'` shows which; end that one"),
-    }
+    // Last: its folder goes when everything else has.
+    made: Made,
 }
 
 impl Run {
+    /// Nothing runs yet.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn new(made: Made) -> Result<Self, Error> {
+        Ok(Self {
+            fleet: Fleet::default(),
+            client: ready::client()?,
+            returning: JoinSet::new(),
+            watched: Arc::default(),
+            proof: Proof::NotAsked,
+            prover: None,
+            made,
+        })
+    }
+
     /// Starts every part and waits until all of them answer.
     ///
     /// # Errors
     /// When one does not start, ends, or does not answer in time.
     pub async fn start(&mut self, console: &mut Console) -> Result<(), Error> {
         let envoy = recipes::envoy(
-            &self.envoy.path,
-            &self.folder,
-            &self.folder.path().join("envoy.json"),
+            &self.made.envoy.path,
+            &self.made.folder,
+            &self.made.folder.path().join("envoy.json"),
         );
         if let Some(output) = self.fleet.start(envoy, OnExit::End)? {
             tokio::spawn(show(output, Arc::clone(&self.watched), console.colour()));
         }
-        for instance in &self.topology.instances {
-            let recipe = recipes::instance(&self.built, &self.folder, &self.data, instance)?;
+        for instance in &self.made.topology.instances {
+            let recipe = recipes::instance(
+                &self.made.built,
+                &self.made.folder,
+                &self.made.data,
+                instance,
+            )?;
             self.fleet.start(recipe, OnExit::Restart)?;
         }
         self.save()?;
         console.done("Start", &format!("Envoy, {}", self.names().join(", ")));
 
-        let answering = until_all_answer(&self.client, &self.file);
+        let answering = until_all_answer(&self.client, &self.made.file);
         let unready = tokio::select! {
             answered = answering => answered,
             ended = self.fleet.ended() => match ended {
@@ -216,14 +133,15 @@ impl Run {
         for name in self.names() {
             self.fleet.ready(name);
         }
-        self.file.ready = true;
+        self.made.file.ready = true;
         self.save()?;
-        console.done("Wait", &format!("{} answers", self.file.gateway_url));
+        console.done("Wait", &format!("{} answers", self.made.file.gateway_url));
         Ok(())
     }
 
     fn names(&self) -> Vec<&'static str> {
-        self.topology
+        self.made
+            .topology
             .instances
             .iter()
             .map(|instance| instance.name)
@@ -232,13 +150,14 @@ impl Run {
 
     /// Writes down what runs.
     fn save(&mut self) -> Result<(), Error> {
-        for running in &mut self.file.instances {
+        for running in &mut self.made.file.instances {
             let pid = self.fleet.pid(&running.name);
             running.pid = pid.map(|pid| pid.as_raw_nonzero().get());
             running.restarts = self.fleet.restarts(&running.name);
         }
-        self.folder
-            .put(RunFile::name(), &self.file.text()?)
+        self.made
+            .folder
+            .put(RunFile::name(), &self.made.file.text()?)
             .map(drop)
     }
 
@@ -247,7 +166,7 @@ impl Run {
     /// # Errors
     /// When a part ends for good meanwhile.
     pub async fn prove(&mut self, console: &mut Console) -> Result<(), Error> {
-        let suite = self.built.program("faultline-e2e");
+        let suite = self.made.built.program("faultline-e2e");
         if !suite.is_file() {
             return Err(Error::NotBuilt(suite));
         }
@@ -255,7 +174,7 @@ impl Run {
         let mut command = tied(&suite)?;
         command
             .args(["prove", "--quick", "--local"])
-            .arg(&self.file.path);
+            .arg(&self.made.file.path);
         let mut proof = tokio::process::Command::from(command)
             .stdin(std::process::Stdio::null())
             .spawn()
@@ -283,15 +202,15 @@ impl Run {
     /// Says where everything is.
     pub fn show_places(&self, console: &Console) {
         let strong = |text: &str| console.colour().paint(Paint::Bold, text);
-        let url = &self.file.gateway_url;
+        let url = &self.made.file.gateway_url;
         say("");
         say(&format!("{}  the gateway: curl -i {url}/log", strong(url)));
-        let admin = &self.file.admin_url;
+        let admin = &self.made.file.admin_url;
         say(&format!(
             "{}  Envoy: {admin}/stats/prometheus?filter=faultline",
             strong(admin)
         ));
-        for caller in &self.file.callers {
+        for caller in &self.made.file.callers {
             let url = format!("http://{}", caller.address);
             let host = Service::LogAgent.host();
             say(&format!(
@@ -302,9 +221,9 @@ impl Run {
         }
         say(&format!(
             "{}  logs, and what the suite reads",
-            self.folder.path().display()
+            self.made.folder.path().display()
         ));
-        let admin = &self.file.admin_url;
+        let admin = &self.made.file.admin_url;
         say(&format!(
             "Without the fault: curl -X POST '{admin}/runtime_modify?fault.http.delay.fixed_delay_percent=0'"
         ));
@@ -313,7 +232,8 @@ impl Run {
     /// Shows requests from now on.
     pub fn watch(&self) {
         say(&format!("\n{}", live::HEAD));
-        self.watched.store(true, Ordering::Relaxed);
+        // Watched once already: since then.
+        let _ = self.watched.set(Timestamp::now());
     }
 
     /// Starts again what ends, until something cannot go on.
@@ -336,7 +256,7 @@ impl Run {
     }
 
     fn returns(&mut self, name: &'static str) {
-        let running = self.file.instances.iter().find(|one| one.name == name);
+        let running = self.made.file.instances.iter().find(|one| one.name == name);
         let Some(url) = running.map(|running| format!("{}/readyz", running.app_url)) else {
             return;
         };
@@ -373,12 +293,14 @@ impl Run {
 
     async fn stop_in_order(&mut self) -> Vec<&'static str> {
         let of = |service| {
-            let instances = self.topology.of(service);
+            let instances = self.made.topology.of(service);
             instances.map(|instance| instance.name).collect::<Vec<_>>()
         };
         let (apps, agents) = (of(Service::CustomApp), of(Service::LogAgent));
-        let mut killed = self.fleet.stop(&apps, GRACE).await;
-        killed.extend(self.fleet.stop(&agents, GRACE).await);
+        // Without the proxy there is no way to the log agent.
+        let grace = self.fleet.pid(ENVOY).map_or(SHORT_GRACE, |_| GRACE);
+        let mut killed = self.fleet.stop(&apps, grace).await;
+        killed.extend(self.fleet.stop(&agents, SHORT_GRACE).await);
         killed.extend(self.fleet.stop(&[ENVOY], SHORT_GRACE).await);
         killed
     }
@@ -409,11 +331,15 @@ async fn until_all_answer(client: &Client, run: &RunFile) -> Result<(), Unready>
 
 /// Reads the gateway's access log as long as there is one, and shows it while it is wanted. It is
 /// read all the same when not: a full pipe would hold Envoy up.
-async fn show(output: ChildStdout, wanted: Arc<AtomicBool>, colour: crate::console::Colour) {
+async fn show(
+    output: ChildStdout,
+    since: Arc<OnceLock<Timestamp>>,
+    colour: crate::console::Colour,
+) {
     let mut lines = BufReader::new(output).lines();
     while let Ok(Some(text)) = lines.next_line().await {
-        if wanted.load(Ordering::Relaxed)
-            && let Some(line) = live::line(&text, colour)
+        if let Some(since) = since.get()
+            && let Some(line) = live::line(&text, *since, colour)
         {
             say(&line);
         }

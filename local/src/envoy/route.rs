@@ -114,7 +114,6 @@ fn action(cluster: &str, timeout: &str, retries: &Value) -> Value {
     json!({
         "cluster": cluster,
         "timeout": timeout,
-        "max_grpc_timeout": timeout,
         "retry_policy": retries,
     })
 }

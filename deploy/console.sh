@@ -26,13 +26,13 @@ open_console() {
   trap 'exit 143' TERM HUP
 }
 
-# What runs that were killed could not take away, and the logs of failures a week old.
+# What runs that were killed could not take away, and logs of failures older than a day.
 tidy() {
   local old
   for old in "$root"/target/deploy/run.*[0-9]; do
     if [ -d "$old" ] && { [ "$old" = "$scratch" ] || ! kill -0 "${old##*.}" 2>/dev/null; }; then rm -rf "$old"; fi
   done
-  find "$root/target/deploy" -name 'run.*.log' -mtime +7 -delete
+  find "$root/target/deploy" -name 'run.*.log' -mtime +0 -delete
 }
 
 close_console() {

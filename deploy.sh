@@ -2,6 +2,7 @@
 # Puts Faultline on the cluster of the current kubectl context, and proves that it works.
 #
 # Usage: ./deploy.sh --registry HOST[:PORT][/PATH] [OPTION]...
+#        ./deploy.sh --local [OPTION]...    without a cluster, on this machine; its options: --local --help
 #
 # Checks first, and changes nothing unless every check passes. Then builds the images and the filter,
 # pushes them, installs Istio where there is none, applies everything pinned by digest, waits, and sends
@@ -26,6 +27,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/deploy/console.sh"
 . "$root/deploy/options.sh"
+. "$root/deploy/local.sh"
 . "$root/deploy/cluster.sh"
 . "$root/deploy/lock.sh"
 . "$root/deploy/registry.sh"
@@ -63,6 +65,7 @@ delete() {
   step Delete; delete_everything
 }
 
+local_mode "$@"
 parse "$@"
 cd "$root"
 open_console

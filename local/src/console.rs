@@ -109,7 +109,7 @@ fn step(
     detail: &str,
 ) -> String {
     let number = colour.paint(Paint::Bold, &format!("{number}/{of}"));
-    format!("{number}  {title:7} {:5.1} s  {detail}", took.as_secs_f64())
+    format!("{number}  {title:7} {:4.1} s  {detail}", took.as_secs_f64())
 }
 
 /// Writes a line to standard output. A reader that has gone must not end the run.
@@ -139,7 +139,7 @@ mod tests {
                 "done",
             )
         };
-        assert_eq!(line(1, "Check"), "1/4  Check     1.2 s  done");
+        assert_eq!(line(1, "Check"), "1/4  Check    1.2 s  done");
         assert_eq!(line(2, "Start").find("done"), line(1, "Check").find("done"));
         assert!(step(Colour::On, (1, 4), "x", Duration::ZERO, "").starts_with("\x1b[1m1/4\x1b[0m"));
     }

@@ -1,0 +1,97 @@
+// What a person does on the page, at both widths and in both colour schemes.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { button, lanes, launch, open, run, violations } from '../browser.js';
+
+let browser;
+before(async () => { browser = await launch(); });
+after(() => browser.close());
+
+const names = (all) => all.map(({ name }) => name);
+const tries = ['try 1', 'try 2', 'try 3'];
+
+for (const [device, width, height] of [['phone', 390, 844], ['desktop', 1280, 900]]) {
+  for (const colorScheme of ['light', 'dark']) {
+    test(`an entry is sent and arrives: ${device}, ${colorScheme}`, async () => {
+      const { page, complaints, statuses } = await open(browser, { width, height, colorScheme });
+      await page.getByText(/^custom-app .*: ok$/).waitFor();
+      assert.deepEqual(await violations(page), [], 'before a run');
+
+      await page.getByLabel('Message').fill(`from a ${device}`);
+      await page.getByLabel('Level').selectOption('warn');
+      await button.send(page).click();
+      const shown = await run(page, /504 Gateway Timeout after .*three tries/);
+      const answered = await lanes(shown);
+      assert.deepEqual(names(answered), ['this browser', 'the gateway', ...tries, 'the delay', 'the entry']);
+      for (const lane of answered.slice(2, 5)) assert.deepEqual(lane.marks, ['span policy', 'point cut'], lane.name);
+      await run(page, /arrived all the same: seen at .*, and only once/);
+
+      const sent = await shown.getByRole('heading').textContent();
+      const [token] = /\[[0-9a-f]{8}\]$/.exec(sent);
+      const row = page.locator('#entries li').filter({ hasText: token });
+      await row.filter({ hasText: `from a ${device}` }).filter({ hasText: 'warn' }).waitFor();
+
+      const [total, end] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+      assert.ok(total <= end, `the page is ${total} px wide in a window of ${end}`);
+      assert.deepEqual(await violations(page), [], 'after a run');
+      assert.deepEqual(complaints, []);
+      assert.deepEqual(statuses, [504]);
+      await page.context().close();
+    });
+  }
+}
+
+test('the newest entry is asked for: three tries, and nobody is left who waits', async () => {
+  const { page, complaints } = await open(browser);
+  await button.ask(page).click();
+  const all = await lanes(await run(page, /504 Gateway Timeout after .*three tries/));
+  assert.deepEqual(names(all), ['this browser', 'the gateway', ...tries, 'the delay']);
+  assert.match(await page.locator('.headers').textContent(), /server-timing: .*attempts.*proxy-status: .*http_response_timeout/);
+  assert.deepEqual(complaints, []);
+  await page.context().close();
+});
+
+test('a keyboard is enough, and where it is can be seen', async () => {
+  const { page } = await open(browser);
+  const focus = () => page.evaluate(() => {
+    const { outlineStyle } = getComputedStyle(document.activeElement);
+    return { what: document.activeElement.textContent.trim() || document.activeElement.id, outlineStyle };
+  });
+  const tab = async (what) => {
+    await page.keyboard.press('Tab');
+    const now = await focus();
+    assert.match(now.what, what);
+    assert.notEqual(now.outlineStyle, 'none', `no focus to be seen at ${now.what}`);
+  };
+  await tab(/Skip to the requests/);
+  await page.keyboard.press('Enter');
+  await tab(/message/);
+  await page.keyboard.press('Control+A');
+  await page.keyboard.type('by keyboard');
+  await tab(/warn/);
+  await page.keyboard.press('e');
+  await tab(/Send entry/);
+  await page.keyboard.press('Enter');
+  const shown = await run(page, /504/);
+  assert.match(await shown.getByRole('heading').textContent(), /POST \/log by keyboard/);
+  await tab(/Ask for the newest/);
+  await page.keyboard.press('Space');
+  await page.getByRole('article', { name: 'GET /log' }).locator('.verdict').filter({ hasText: '504' }).waitFor();
+  await page.locator('#entries li').filter({ hasText: 'by keyboard' }).filter({ hasText: 'error' }).waitFor();
+  await page.context().close();
+});
+
+test('a screen reader finds its way and hears what happens', async () => {
+  const { page } = await open(browser, { reducedMotion: 'reduce' });
+  for (const name of ['The way of a request', 'Try it', 'Newest entries', 'The trap: delay and timeout on one route', 'By hand']) {
+    await page.getByRole('region', { name }).waitFor();
+  }
+  await page.getByRole('banner').waitFor();
+  await page.getByRole('main').waitFor();
+  await button.send(page).click();
+  await page.getByRole('status').filter({ hasText: '504 Gateway Timeout' }).waitFor({ state: 'attached' });
+  await page.getByRole('status').filter({ hasText: 'only once' }).waitFor({ state: 'attached' });
+  await page.locator('#entries .new').first().waitFor();
+  assert.equal(await page.locator('#entries .new').first().evaluate((row) => getComputedStyle(row).animationName), 'none');
+  await page.context().close();
+});

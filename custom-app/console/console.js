@@ -71,6 +71,7 @@ async function watch(run) {
   const query = new URLSearchParams({ limit: 5, q: run.token });
   for (let gap = 200; run.watching; gap = Math.min(gap * 1.1, 2000)) {
     await sleep(gap);
+    if (!run.watching) return;
     const at = run.now();
     const poll = { at, count: null, problem: null };
     try {
@@ -198,7 +199,7 @@ async function refreshEntries() {
   try {
     const { entries: page } = await askJson('/logs?limit=12');
     drawEntries(find('#entries'), page);
-    find('#live').textContent = page.length ? 'live' : 'none yet';
+    find('#live').textContent = page.length ? 'live, asked every 2 to 15 seconds' : 'none yet';
     const changed = page[0]?.id !== newest;
     newest = page[0]?.id;
     return changed;

@@ -53,7 +53,7 @@ impl Pair {
             .await
             .unwrap();
         let log_agent_url = hop.url().parse().unwrap();
-        let read_timeout = Duration::from_millis(500);
+        let read_timeout = Duration::from_secs(5);
         let log_agent =
             LogAgent::new(&log_agent_url, Duration::from_secs(10), read_timeout).unwrap();
         tokio::spawn(Courier::new(outbox.clone(), log_agent.clone(), health.clone()).run());

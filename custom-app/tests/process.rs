@@ -281,10 +281,10 @@ async fn while_the_log_agent_is_away_entries_are_accepted_and_wait() {
         (pending(&app).await == 0).then_some(())
     })
     .await;
-    assert_eq!(
-        post(app.url("/log"), "at once".to_owned()).await.unwrap(),
-        201
-    );
+    // 201 or, where 50 ms are too few for this machine, 202: delivered either way.
+    let again = post(app.url("/log"), "again".to_owned()).await.unwrap();
+    assert!(again.is_success(), "{again}");
+    agent.has_once(&ids(&app.lines("entry accepted"))).await;
 }
 
 #[tokio::test]
@@ -434,30 +434,19 @@ async fn through_kills_of_everything_each_accepted_entry_is_there_once() {
         };
         posts.spawn(ask.timeout(patience).send());
     }
-    let (mut answered, mut lines) = (0, Vec::new());
-    let (mut one, mut two) = (Some(one), Some(two));
-    let mut restarted = Vec::new();
-    while posts.join_next().await.is_some() {
-        answered += 1;
-        if answered == 30
-            && let Some(app) = one.take()
-        {
-            lines.extend(app.kill().await);
-            restarted.push(Service::start(self::app(&agent.hop, first_directory.path())).await);
-        }
-        if answered == 60 {
-            agent.kill_and_start().await;
-        }
-        if answered == 90
-            && let Some(app) = two.take()
-        {
-            lines.extend(app.kill().await);
-            restarted.push(Service::start(self::app(&agent.hop, second_directory.path())).await);
-        }
+    let (mut lines, mut restarted) = (Vec::new(), Vec::new());
+    for (app, directory) in [(one, &first_directory), (two, &second_directory)] {
+        eventually("it has accepted some", async || {
+            (app.lines("entry accepted").len() >= 20).then_some(())
+        })
+        .await;
+        lines.extend(app.kill().await);
+        restarted.push(Service::start(self::app(&agent.hop, directory.path())).await);
+        agent.kill_and_start().await;
     }
-    assert_eq!((answered, restarted.len()), (200, 2));
+    assert_eq!(posts.join_all().await.len(), 200);
     let accepted = ids(&lines);
-    assert!(accepted.len() > 10, "{}", accepted.len());
+    assert!(accepted.len() >= 40, "{}", accepted.len());
     agent.has_once(&accepted).await;
     for app in &restarted {
         eventually("the outbox is empty", async || {

@@ -30,7 +30,6 @@ fn build(package: &str) -> PathBuf {
     let build = std::process::Command::new(cargo)
         .args(["build", "--quiet", "--package", package, "--bin", package])
         .args(["--message-format", "json-render-diagnostics"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
         .output()
         .expect("cargo cannot be run");

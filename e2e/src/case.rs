@@ -59,6 +59,8 @@ pub enum Unmet {
     },
     /// A precondition is honestly absent.
     Skipped(String),
+    /// There is no such thing where the mesh runs; why.
+    NotApplicable(&'static str),
     /// The suite could not look: a tool failed, nothing answered.
     Blind(anyhow::Error),
 }
@@ -95,6 +97,7 @@ impl fmt::Display for Unmet {
                 write!(f, "expected {expected}; seen: {seen}; look at {look}")
             }
             Self::Skipped(reason) => f.write_str(reason),
+            Self::NotApplicable(reason) => f.write_str(reason),
             Self::Blind(error) => write!(f, "could not look: {error:#}"),
         }
     }

@@ -5,10 +5,12 @@ use std::time::Instant;
 
 use anyhow::Result;
 
+use crate::case::Unmet;
 use crate::cluster::Cluster;
 use crate::exchange::{Ask, Reply};
 use crate::gateway::Gateway;
-use crate::parse::config::Config;
+use crate::local::Local;
+use crate::parse::config::Upstream;
 use crate::parse::log::Line;
 use crate::parse::stats::Stats;
 
@@ -70,6 +72,15 @@ pub enum Lives {
     WithPrevious,
 }
 
+/// A piece of the mesh that can be taken out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// What delays calls of the log agent.
+    Delay,
+    /// The filter at the gateway.
+    GatewayPlugin,
+}
+
 /// How `deploy.sh` itself is to be proved.
 #[derive(Clone, Debug)]
 pub struct DeployScript {
@@ -98,10 +109,21 @@ pub struct Environment {
     pub deploy_script: Option<DeployScript>,
 }
 
-/// Where the mesh runs. A case that needs more than these four views asks for [`Mesh::cluster`].
+/// Where the mesh runs. A case that needs more than these views asks for [`Mesh::cluster`].
 pub enum Mesh {
     /// On Kubernetes with Istio.
     Cluster(Cluster),
+    /// In one Envoy on this machine.
+    Local(Local),
+}
+
+/// The namespaces of the identities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Namespaces<'a> {
+    /// Of the applications.
+    pub own: &'a str,
+    /// Of the ingress gateway.
+    pub gateway: &'a str,
 }
 
 impl Mesh {
@@ -112,6 +134,7 @@ impl Mesh {
     pub async fn log(&self, app: App, lives: Lives, since: Instant) -> Result<Vec<Line>> {
         match self {
             Self::Cluster(cluster) => cluster.log(app, lives, since).await,
+            Self::Local(local) => local.log(app, since),
         }
     }
 
@@ -122,6 +145,7 @@ impl Mesh {
     pub async fn call(&self, caller: Caller, ask: &Ask) -> Result<Reply> {
         match self {
             Self::Cluster(cluster) => cluster.call(caller, ask).await,
+            Self::Local(local) => local.call(caller, ask).await,
         }
     }
 
@@ -130,6 +154,7 @@ impl Mesh {
     pub fn url(&self, app: App, path: &str) -> String {
         match self {
             Self::Cluster(cluster) => cluster.url(app, path),
+            Self::Local(_) => Local::url(app, path),
         }
     }
 
@@ -140,24 +165,76 @@ impl Mesh {
     pub async fn stats(&self, proxy: Proxy) -> Result<Stats> {
         match self {
             Self::Cluster(cluster) => cluster.stats(proxy).await,
+            Self::Local(local) => local.stats(proxy).await,
         }
     }
 
-    /// The configuration a proxy runs on (of its first replica).
+    /// How a proxy (its first replica) is configured to call an application.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub async fn config(&self, proxy: Proxy) -> Result<Config> {
+    pub async fn upstream(&self, proxy: Proxy, app: App) -> Result<Upstream> {
         match self {
-            Self::Cluster(cluster) => cluster.config(proxy).await,
+            Self::Cluster(cluster) => {
+                let name = format!("outbound|8080||{}.", app.service());
+                cluster.config(proxy).await?.upstream(&name)
+            }
+            Self::Local(local) => local.upstream(proxy, app).await,
+        }
+    }
+
+    /// The gateway's access log since `since` (a little more, never less).
+    ///
+    /// # Errors
+    /// When it cannot be read; [`Unmet::Skipped`] where it does not say what the filter decided.
+    pub async fn gateway_log(&self, since: Instant) -> Result<Vec<Line>, Unmet> {
+        match self {
+            Self::Cluster(cluster) => cluster.gateway_log(since).await,
+            Self::Local(local) => Ok(local.gateway_log(since)?),
+        }
+    }
+
+    /// Takes a piece out until [`Self::restore`].
+    ///
+    /// # Errors
+    /// When it is not there, or cannot be saved or taken out.
+    pub async fn take_out(&self, piece: Piece) -> Result<()> {
+        match self {
+            Self::Cluster(cluster) => {
+                let resource = match piece {
+                    Piece::Delay => cluster.delay(),
+                    Piece::GatewayPlugin => cluster.gateway_plugin(),
+                };
+                cluster.delete(&resource).await
+            }
+            Self::Local(local) => local.take_out(piece).await,
+        }
+    }
+
+    /// The namespaces that identities name.
+    #[must_use]
+    pub fn namespaces(&self) -> Namespaces<'_> {
+        match self {
+            Self::Cluster(cluster) => Namespaces {
+                own: &cluster.names.namespace,
+                gateway: &cluster.names.gateway_namespace,
+            },
+            // as deploy.sh's defaults
+            Self::Local(_) => Namespaces {
+                own: "faultline",
+                gateway: "istio-system",
+            },
         }
     }
 
     /// The cluster underneath.
-    #[must_use]
-    pub fn cluster(&self) -> &Cluster {
+    ///
+    /// # Errors
+    /// [`Unmet::NotApplicable`] where there is none; `why` there is nothing to prove then.
+    pub fn cluster(&self, why: &'static str) -> Result<&Cluster, Unmet> {
         match self {
-            Self::Cluster(cluster) => cluster,
+            Self::Cluster(cluster) => Ok(cluster),
+            Self::Local(_) => Err(Unmet::NotApplicable(why)),
         }
     }
 
@@ -168,6 +245,7 @@ impl Mesh {
     pub async fn restore(&self) -> Result<()> {
         match self {
             Self::Cluster(cluster) => cluster.restore().await,
+            Self::Local(local) => local.restore().await,
         }
     }
 
@@ -178,6 +256,7 @@ impl Mesh {
     pub async fn leave(&self) -> Result<()> {
         match self {
             Self::Cluster(cluster) => cluster.leave().await,
+            Self::Local(_) => Ok(()),
         }
     }
 }

@@ -12,6 +12,7 @@ use faultline_e2e::cluster::{Cluster, Names, Told};
 use faultline_e2e::environment::{Deletion, DeployScript, Environment, Mesh};
 use faultline_e2e::gateway::Gateway;
 use faultline_e2e::inside::{idle, kill, probe};
+use faultline_e2e::local::Local;
 use faultline_e2e::prove::{self, Format, Selection};
 use faultline_e2e::report::Colour;
 use tokio::signal::unix::{SignalKind, signal};
@@ -44,8 +45,16 @@ enum Command {
 #[derive(Args)]
 struct Prove {
     /// The gateway's address, as http://HOST[:PORT].
-    #[arg(long, env = "GATEWAY_URL", value_name = "URL")]
-    gateway_url: String,
+    #[arg(
+        long,
+        env = "GATEWAY_URL",
+        value_name = "URL",
+        required_unless_present = "local"
+    )]
+    gateway_url: Option<String>,
+    /// Prove a local run in place of a cluster: the run file that `deploy.sh --local --status` names.
+    #[arg(long, value_name = "RUNFILE")]
+    local: Option<PathBuf>,
     /// The deployment's namespace.
     #[arg(
         long,
@@ -103,14 +112,24 @@ async fn prove(options: Prove) -> Result<bool> {
         only: options.only,
     };
     let cases = prove::select(cases::ALL, &selection)?;
-    let told = Told {
-        namespace: options.namespace,
-        gateway_namespace: options.gateway_namespace,
-        probe_image: options.probe_image,
+    let (gateway_url, mesh) = if let Some(run_file) = &options.local {
+        let local = Local::new(run_file)?;
+        (local.run()?.gateway_url, Mesh::Local(local))
+    } else {
+        let told = Told {
+            namespace: options.namespace,
+            gateway_namespace: options.gateway_namespace,
+            probe_image: options.probe_image,
+        };
+        let cluster = Cluster::new(Names::find(told).await?);
+        (
+            options.gateway_url.unwrap_or_default(),
+            Mesh::Cluster(cluster),
+        )
     };
     let environment = Environment {
-        gateway: Gateway::new(&options.gateway_url)?,
-        mesh: Mesh::Cluster(Cluster::new(Names::find(told).await?)),
+        gateway: Gateway::new(&gateway_url)?,
+        mesh,
         deploy_script: options.deploy_script.map(|path| DeployScript {
             path,
             delete: if options.with_delete {

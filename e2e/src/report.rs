@@ -25,6 +25,8 @@ pub enum Verdict {
     Fail,
     /// A precondition is absent.
     Skipped,
+    /// There is no such thing where the mesh runs.
+    NotApplicable,
 }
 
 impl Verdict {
@@ -34,6 +36,7 @@ impl Verdict {
         match outcome {
             Ok(_) => Self::Pass,
             Err(Unmet::Skipped(_)) => Self::Skipped,
+            Err(Unmet::NotApplicable(_)) => Self::NotApplicable,
             Err(Unmet::Failed { .. } | Unmet::Blind(_)) => Self::Fail,
         }
     }
@@ -43,6 +46,7 @@ impl Verdict {
             Self::Pass => "pass",
             Self::Fail => "FAIL",
             Self::Skipped => "SKIPPED",
+            Self::NotApplicable => "n/a",
         }
     }
 
@@ -53,6 +57,7 @@ impl Verdict {
             (Colour::On, Self::Pass) => 32,
             (Colour::On, Self::Fail) => 31,
             (Colour::On, Self::Skipped) => 33,
+            (Colour::On, Self::NotApplicable) => 2,
         };
         format!("\x1b[{code}m{word}\x1b[0m")
     }
@@ -136,7 +141,11 @@ pub fn total(rows: &[Row<'_>], took: Duration) -> String {
             .count()
     };
     let mut text = format!("{} passed", count(Verdict::Pass));
-    for (verdict, word) in [(Verdict::Fail, "failed"), (Verdict::Skipped, "skipped")] {
+    for (verdict, word) in [
+        (Verdict::Fail, "failed"),
+        (Verdict::Skipped, "skipped"),
+        (Verdict::NotApplicable, "not applicable"),
+    ] {
         if count(verdict) > 0 {
             let _infallible = write!(text, ", {} {word}", count(verdict));
         }
@@ -235,9 +244,13 @@ mod tests {
             row(Err(Unmet::failed("a", "b", "c"))),
             row(Err(Unmet::Blind(anyhow::anyhow!("x")))),
             row(Err(Unmet::Skipped(String::new()))),
+            row(Err(Unmet::NotApplicable("no cluster"))),
         ];
         let took = Duration::from_secs(2);
-        assert_eq!(total(&rows, took), "1 passed, 2 failed, 1 skipped in 2 s");
+        assert_eq!(
+            total(&rows, took),
+            "1 passed, 2 failed, 1 skipped, 1 not applicable in 2 s"
+        );
         let json = json(&rows, took);
         assert_eq!(json["cases"][1]["expected"], "a");
         assert_eq!(json["cases"][2]["verdict"], "fail");

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-use crate::case::{Case, Outcome, Tier, Unmet, expect};
+use crate::case::{Case, Outcome, Tier, expect};
 use crate::cases::sightings;
 use crate::converge;
 use crate::environment::{App, Environment};
 use crate::gateway::marker;
-use crate::parse::log::{self, Line};
+use crate::parse::log::Line;
 
 pub(super) const OUTCOME: Case = Case {
     feature: "annotations",
@@ -20,20 +20,9 @@ pub(super) const OUTCOME: Case = Case {
 };
 
 async fn outcome(environment: &Environment) -> Outcome {
-    let cluster = environment.mesh.cluster();
-    let mesh = [
-        "get",
-        "configmap",
-        "istio",
-        "-n",
-        &cluster.names.gateway_namespace,
-    ];
-    let mesh = cluster.kubectl.json(&mesh).await?;
-    if !mesh.to_string().contains("wasm.faultline.outcome") {
-        let reason = "this Istio was installed without the outcome in its access log (istio/installation.yaml)";
-        return Err(Unmet::Skipped(reason.to_owned()));
-    }
     let since = Instant::now();
+    // skipped where it says nothing of the outcome
+    environment.mesh.gateway_log(since).await?;
     let marker = marker("access-log");
     environment.gateway.fetch("/log", &marker).await?;
     let lines = sightings::requests(environment, App::CustomApp, &marker, since, 1).await?;
@@ -45,16 +34,13 @@ async fn outcome(environment: &Environment) -> Outcome {
         wait,
         "accessLogFile in the mesh's configuration",
         async || {
-            for pod in cluster.gateways().await? {
-                let log = log::lines(&cluster.pod_log(&pod, "istio-proxy", since, &[]).await?);
-                if let Some(line) = log
-                    .into_iter()
-                    .find(|line| line.text("request_id") == Some(id))
-                {
-                    return Ok(line);
-                }
-            }
-            bail!("not there")
+            let lines = environment.mesh.gateway_log(since).await;
+            let mut lines = match lines {
+                Ok(lines) => lines.into_iter(),
+                Err(unmet) => bail!("{unmet}"),
+            };
+            let line = lines.find(|line| line.text("request_id") == Some(id));
+            line.context("not there")
         },
     )
     .await?;

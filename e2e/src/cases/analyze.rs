@@ -18,7 +18,10 @@ pub(super) const CLEAN: Case = Case {
 };
 
 async fn clean(environment: &Environment) -> Outcome {
-    let namespace = &environment.mesh.cluster().names.namespace;
+    let cluster = environment
+        .mesh
+        .cluster("istioctl analyzes resources on a cluster")?;
+    let namespace = &cluster.names.namespace;
     let run = Command::new("istioctl")
         .args(["analyze", "-n", namespace, "--output", "json"])
         .kill_on_drop(true)

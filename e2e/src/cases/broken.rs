@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::case::{Case, Outcome, Tier, Unmet, expect};
-use crate::cases::oci::{self, FETCHES};
+use crate::cases::oci::{self, FETCHES, NO_REGISTRY};
 use crate::cases::sightings;
 use crate::converge::{self, CONVERGENCE};
-use crate::environment::{Environment, Proxy};
+use crate::environment::{Environment, Piece, Proxy};
 use crate::exchange::Answer;
 use crate::gateway::marker;
 
@@ -47,9 +47,8 @@ pub(super) const UNLOADABLE: Case = Case {
 };
 
 async fn deleted(environment: &Environment) -> Outcome {
-    let cluster = environment.mesh.cluster();
     let marked = not_found_is(environment, sightings::marked_not_found).await?;
-    cluster.delete(&cluster.gateway_plugin()).await?;
+    environment.mesh.take_out(Piece::GatewayPlugin).await?;
     let bare = not_found_is(environment, sightings::bare_not_found).await?;
     let same = marked.body == bare.body;
     expect(
@@ -58,13 +57,13 @@ async fn deleted(environment: &Environment) -> Outcome {
         bare.body,
         "virtualservice.yaml's body and the filter's",
     )?;
-    cluster.restore().await?;
+    environment.mesh.restore().await?;
     not_found_is(environment, sightings::marked_not_found).await?;
     Ok("same 404 without the mark, /status 200; put back: with the mark".to_owned())
 }
 
 async fn wrong_digest(environment: &Environment) -> Outcome {
-    let cluster = environment.mesh.cluster();
+    let cluster = environment.mesh.cluster(NO_REGISTRY)?;
     let source = oci::source(&cluster.read(&cluster.gateway_plugin()).await?)?;
     let wrong = "f".repeat(64);
     let url = format!("oci://{}@sha256:{wrong}", source.repository);
@@ -77,7 +76,11 @@ async fn wrong_digest(environment: &Environment) -> Outcome {
 }
 
 async fn garbage(environment: &Environment) -> Outcome {
-    let folder = environment.mesh.cluster().broken_modules().await?;
+    let folder = environment
+        .mesh
+        .cluster(NO_REGISTRY)?
+        .broken_modules()
+        .await?;
     // new every time: the agent keeps what it has fetched
     let url = format!("{folder}/garbage/{}", Uuid::new_v4());
     refused(
@@ -90,7 +93,7 @@ async fn garbage(environment: &Environment) -> Outcome {
 
 /// Changes the gateway's plugin so that its module is refused with this result, and back.
 async fn refused(environment: &Environment, spec: &Value, result: &str) -> Outcome {
-    let cluster = environment.mesh.cluster();
+    let cluster = environment.mesh.cluster(NO_REGISTRY)?;
     let labels = [("result", result)];
     let before = fetches(environment, &labels).await?;
     cluster.change(&cluster.gateway_plugin(), spec).await?;
@@ -104,7 +107,7 @@ async fn refused(environment: &Environment, spec: &Value, result: &str) -> Outco
 }
 
 async fn unloadable(environment: &Environment) -> Outcome {
-    let cluster = environment.mesh.cluster();
+    let cluster = environment.mesh.cluster(NO_REGISTRY)?;
     let plugin = cluster.gateway_plugin();
     let good = format!(
         "{}.wasm",
@@ -123,7 +126,7 @@ async fn unloadable(environment: &Environment) -> Outcome {
         CONVERGENCE,
         AGENT,
         async || {
-            let modules = environment.mesh.config(Proxy::Gateway).await?.modules();
+            let modules = cluster.config(Proxy::Gateway).await?.modules();
             if modules.is_empty() || modules.iter().any(|module| module.ends_with(&good)) {
                 bail!("{modules:?}");
             }

@@ -30,9 +30,13 @@ pub(super) const DELETE: Case = Case {
     feature: "deploy.sh",
     name: "deploy-delete",
     tier: Tier::Full,
-    claim: "--delete leaves nothing: no namespace, no plugin at the gateway, no volume",
+    claim: "--delete leaves nothing: no namespace, no plugin at the gateway, no volume, nor Istio where the script installed it",
     run: |environment| Box::pin(delete(environment)),
 };
+
+/// Why local mode has nothing of this to prove.
+const NO_CLUSTER: &str =
+    "this is about what deploy.sh does on a cluster; --local has its own tests";
 
 fn script(environment: &Environment) -> Result<&DeployScript, Unmet> {
     let missing = || Unmet::Skipped("--deploy-script is not given".to_owned());
@@ -40,8 +44,8 @@ fn script(environment: &Environment) -> Result<&DeployScript, Unmet> {
 }
 
 async fn again(environment: &Environment) -> Outcome {
+    let cluster = environment.mesh.cluster(NO_CLUSTER)?;
     let script = script(environment)?;
-    let cluster = environment.mesh.cluster();
     let before = cluster.snapshot().await?;
     let start = Instant::now();
     let ran = script::run(
@@ -81,8 +85,8 @@ struct Refused<'a> {
 }
 
 async fn refusals(environment: &Environment) -> Outcome {
+    let cluster = environment.mesh.cluster(NO_CLUSTER)?;
     let script = script(environment)?;
-    let cluster = environment.mesh.cluster();
     let names = &cluster.names;
     let folder = tempfile::tempdir().map_err(anyhow::Error::from)?;
     let token = [
@@ -172,15 +176,25 @@ async fn refusals(environment: &Environment) -> Outcome {
 }
 
 async fn delete(environment: &Environment) -> Outcome {
+    let cluster = environment.mesh.cluster(NO_CLUSTER)?;
     let script = script(environment)?;
     if script.delete == Deletion::Refused {
         return Err(Unmet::Skipped(
             "--with-delete is not given; the deployment stays".to_owned(),
         ));
     }
-    let cluster = environment.mesh.cluster();
     let namespace = cluster.names.namespace.as_str();
     let before = cluster.snapshot().await?;
+    let mut namespaces = vec![namespace];
+    let gateway = cluster.names.gateway_namespace.as_str();
+    let found = cluster.kubectl.json(&["get", "namespace", gateway]).await?;
+    // Istio, too, if the script installed it
+    if found
+        .pointer("/metadata/annotations/faultline~1istio")
+        .is_some()
+    {
+        namespaces.push(gateway);
+    }
     let ran = script::run(&script.path, &["--delete", "--namespace", namespace], &[]).await?;
     expect(
         ran.code == Some(0),
@@ -189,15 +203,18 @@ async fn delete(environment: &Environment) -> Outcome {
         "what deploy.sh says",
     )?;
 
-    let find = [
-        "get",
-        "namespace",
-        namespace,
-        "--ignore-not-found",
-        "-o",
-        "name",
-    ];
-    let mut left = cluster.kubectl.run(&find).await?;
+    let mut left = String::new();
+    for namespace in &namespaces {
+        let find = [
+            "get",
+            "namespace",
+            namespace,
+            "--ignore-not-found",
+            "-o",
+            "name",
+        ];
+        left.push_str(&cluster.kubectl.run(&find).await?);
+    }
     match cluster.read(&cluster.gateway_plugin()).await {
         Ok(_) => left.push_str("the gateway's WasmPlugin"),
         // without Istio the kind itself is gone
@@ -235,7 +252,8 @@ async fn delete(environment: &Environment) -> Outcome {
         "deploy.sh --delete",
     )?;
     Ok(format!(
-        "{} objects before; namespace, plugin and volumes gone",
-        before.len()
+        "{} objects before; {}, plugin and volumes gone",
+        before.len(),
+        namespaces.join(", ")
     ))
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::case::{Case, Outcome, Tier, expect};
 use crate::cases::sightings;
 use crate::converge::{self, CONVERGENCE};
-use crate::environment::{App, Environment};
+use crate::environment::{App, Environment, Piece};
 use crate::exchange::Ask;
 use crate::gateway::marker;
 
@@ -22,8 +22,7 @@ pub(super) const NO_FAULT: Case = Case {
 };
 
 async fn no_fault(environment: &Environment) -> Outcome {
-    let cluster = environment.mesh.cluster();
-    cluster.delete(&cluster.delay()).await?;
+    environment.mesh.take_out(Piece::Delay).await?;
     let get = log_becomes(environment, 200).await?;
 
     let since = Instant::now();
@@ -60,7 +59,7 @@ async fn no_fault(environment: &Environment) -> Outcome {
         "the filter",
     )?;
 
-    cluster.restore().await?;
+    environment.mesh.restore().await?;
     let back = log_becomes(environment, 504).await?;
     Ok(format!(
         "GET 200 in {get} ms, POST 201 in {} ms, 1 attempt; put back: 504 after {back} ms",

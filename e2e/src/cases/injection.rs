@@ -12,7 +12,9 @@ pub(super) const SIDECARS: Case = Case {
 };
 
 async fn sidecars(environment: &Environment) -> Outcome {
-    let cluster = environment.mesh.cluster();
+    let cluster = environment
+        .mesh
+        .cluster("no sidecar is injected: one Envoy is every proxy")?;
     let mut pods = cluster.list(&cluster.names.namespace, &[]).await?;
     pods.retain(|pod| !pod.leaving && pod.phase != "Succeeded");
     expect(

@@ -42,11 +42,7 @@ async fn configured(environment: &Environment) -> Outcome {
         (Proxy::Gateway, App::CustomApp),
         (Proxy::Sidecar(App::CustomApp), App::LogAgent),
     ] {
-        let upstream = environment
-            .mesh
-            .config(proxy)
-            .await?
-            .upstream(app.service(), 8080)?;
+        let upstream = environment.mesh.upstream(proxy, app).await?;
         expect(
             (upstream.connections, upstream.pending) == (Some(3), Some(5))
                 && upstream.balancing == "LEAST_REQUEST",

@@ -7,12 +7,12 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::case::{Case, Outcome, Tier, Unmet, expect};
-use crate::cluster::Pod;
+use crate::case::{Case, Outcome, Tier, expect};
 use crate::converge;
 use crate::environment::{App, Environment, Lives};
 use crate::exchange::{Ask, Reply};
 use crate::gateway::{Gateway, marker};
+use crate::victim::Victim;
 
 pub(super) const NOTHING_LOST: Case = Case {
     feature: "nothing lost",
@@ -33,20 +33,9 @@ const DRAINING: Duration = Duration::from_secs(120);
 type Told = BTreeMap<u16, usize>;
 
 async fn nothing_lost(environment: &Environment) -> Outcome {
-    let cluster = environment.mesh.cluster();
     let since = Instant::now();
     let marker = marker("nothing-lost").replace('/', "-");
-    let victim = cluster
-        .pods(App::CustomApp)
-        .await?
-        .into_iter()
-        .next()
-        .context("no custom-app")?;
-    if let Err(reason) = cluster.plant_killer(&victim).await? {
-        return Err(Unmet::Skipped(format!(
-            "pods with hostPID are not allowed here: {reason}"
-        )));
-    }
+    let victim = Victim::choose(&environment.mesh).await?;
     let mut callers = JoinSet::new();
     for number in 0..CALLERS {
         callers.spawn(call_until_let_in(
@@ -62,10 +51,16 @@ async fn nothing_lost(environment: &Environment) -> Outcome {
             *told.entry(status).or_default() += count;
         }
         if killed.is_empty() && callers.len() <= CALLERS / 2 {
-            killed = cluster.kill(&victim, App::CustomApp.name()).await?;
+            killed = victim.kill().await?;
         }
     }
-    await_restart(environment, &victim).await?;
+    converge::eventually(
+        &format!("{} killed, restarted and ready", victim.name()),
+        Duration::from_secs(90),
+        "why it does not start: its log",
+        async || victim.is_back().await,
+    )
+    .await?;
     let accepted = accepted(environment, &marker, since).await?;
     expect(
         !accepted.is_empty(),
@@ -152,29 +147,6 @@ async fn call_until_let_in(gateway: Gateway, marker: String, number: usize) -> T
         tokio::time::sleep(Duration::from_millis(500) + spread).await;
     }
     told
-}
-
-async fn await_restart(environment: &Environment, victim: &Pod) -> Result<(), Unmet> {
-    let cluster = environment.mesh.cluster();
-    let restarts = |pod: &Pod| pod.container(App::CustomApp.name()).map(|it| it.restarts);
-    let what = format!("{} killed, restarted and ready", victim.name);
-    converge::eventually(
-        &what,
-        Duration::from_secs(90),
-        "`kubectl describe pod`",
-        async || {
-            let pods = cluster.pods(App::CustomApp).await?;
-            let pod = pods
-                .iter()
-                .find(|pod| pod.uid == victim.uid)
-                .context("the pod is gone")?;
-            if restarts(pod) <= restarts(victim) || !pod.is_ready() {
-                bail!("{:?}", pod.containers);
-            }
-            Ok(())
-        },
-    )
-    .await
 }
 
 /// The ids of the entries that custom-app said it accepted, in the logs of both its lives, except those

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use crate::case::{Case, Outcome, Tier, Unmet, expect};
 use crate::cases::sightings;
 use crate::converge::{self, CONVERGENCE};
-use crate::environment::{App, Caller, Environment};
+use crate::environment::{App, Caller, Environment, Namespaces};
 use crate::exchange::{Ask, Reply};
 use crate::gateway::marker;
 use crate::parse::log::Line;
@@ -72,8 +72,7 @@ async fn identities(environment: &Environment) -> Outcome {
     let first = lines.first().context("no line")?;
     let id = sightings::field(first, "request_id")?;
     let second = sightings::request_with_id(environment, App::LogAgent, id, since).await?;
-    let names = &environment.mesh.cluster().names;
-    let (own, gateway) = (&names.namespace, &names.gateway_namespace);
+    let Namespaces { own, gateway } = environment.mesh.namespaces();
     let hops = [
         (
             first,

@@ -6,6 +6,10 @@ use serde_json::Value;
 use crate::case::{Case, Outcome, Tier, expect};
 use crate::environment::{App, Environment, Proxy};
 
+/// Why local mode has nothing of this to prove.
+pub(super) const NO_REGISTRY: &str =
+    "the module is a file here, not an image that Istio's agent fetches";
+
 pub(super) const DIGEST: Case = Case {
     feature: "OCI",
     name: "oci-digest",
@@ -45,7 +49,7 @@ pub(super) fn source(plugin: &Value) -> Result<Source> {
 }
 
 async fn digest(environment: &Environment) -> Outcome {
-    let cluster = environment.mesh.cluster();
+    let cluster = environment.mesh.cluster(NO_REGISTRY)?;
     let gateway = source(&cluster.read(&cluster.gateway_plugin()).await?)?;
     let own = &cluster.names.namespace;
     let list = cluster
@@ -77,7 +81,7 @@ async fn digest(environment: &Environment) -> Outcome {
         Proxy::Sidecar(App::CustomApp),
         Proxy::Sidecar(App::LogAgent),
     ] {
-        let modules = environment.mesh.config(proxy).await?.modules();
+        let modules = cluster.config(proxy).await?.modules();
         expect(
             modules.iter().any(|module| module.ends_with(&file)),
             format!("{file} in the configuration of {proxy:?}"),

@@ -18,6 +18,7 @@ pub use self::pod::{Container, Pod};
 pub use self::snapshot::Snapshot;
 
 use self::changes::Saved;
+use crate::case::Unmet;
 use crate::environment::{App, Caller, Lives, Proxy};
 use crate::exchange::{Ask, Reply};
 use crate::parse::config::Config;
@@ -265,7 +266,27 @@ impl Cluster {
         Ok(stats)
     }
 
-    /// As [`crate::environment::Mesh::config`].
+    /// As [`crate::environment::Mesh::gateway_log`].
+    ///
+    /// # Errors
+    /// When it cannot be read; [`Unmet::Skipped`] on an Istio that was installed without the outcome in it.
+    pub async fn gateway_log(&self, since: Instant) -> Result<Vec<Line>, Unmet> {
+        let namespace = &self.names.gateway_namespace;
+        let mesh = ["get", "configmap", "istio", "-n", namespace];
+        let mesh = self.kubectl.json(&mesh).await?;
+        if !mesh.to_string().contains("wasm.faultline.outcome") {
+            let reason = "this Istio was installed without the outcome in its access log (istio/installation.yaml)";
+            return Err(Unmet::Skipped(reason.to_owned()));
+        }
+        let mut lines = Vec::new();
+        for pod in self.gateways().await? {
+            let text = self.pod_log(&pod, "istio-proxy", since, &[]).await?;
+            lines.extend(log::lines(&text));
+        }
+        Ok(lines)
+    }
+
+    /// The configuration a proxy (its first replica) runs on.
     ///
     /// # Errors
     /// When it cannot be read.

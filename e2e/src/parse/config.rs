@@ -29,19 +29,18 @@ impl Config {
             .context("config_dump is not JSON")
     }
 
-    /// The cluster for a port of a service, as traffic outbound to it uses.
+    /// The first cluster whose name begins so.
     ///
     /// # Errors
     /// When there is no such cluster.
-    pub fn upstream(&self, service: &str, port: u16) -> Result<Upstream> {
-        let prefix = format!("outbound|{port}||{service}.");
+    pub fn upstream(&self, prefix: &str) -> Result<Upstream> {
         let cluster = objects(&self.0)
             .find(|object| {
                 object.contains_key("connect_timeout")
                     && object
                         .get("name")
                         .and_then(Value::as_str)
-                        .is_some_and(|name| name.starts_with(&prefix))
+                        .is_some_and(|name| name.starts_with(prefix))
             })
             .with_context(|| format!("no cluster {prefix}… in the proxy's configuration"))?;
         let limit = |field: &str| -> Option<u64> {
@@ -101,17 +100,17 @@ mod tests {
     #[test]
     fn clusters_and_modules_are_found() {
         let config = Config::parse(DUMP).unwrap();
-        let a = config.upstream("a", 8080).unwrap();
+        let a = config.upstream("outbound|8080||a.").unwrap();
         assert_eq!(
             (a.connections, a.pending, a.balancing.as_str()),
             (Some(3), Some(5), "LEAST_REQUEST")
         );
-        let b = config.upstream("b", 8080).unwrap();
+        let b = config.upstream("outbound|8080||b.").unwrap();
         assert_eq!(
             (b.connections, b.pending, b.balancing.as_str()),
             (None, None, "ROUND_ROBIN")
         );
-        assert!(config.upstream("c", 8080).is_err());
+        assert!(config.upstream("outbound|8080||c.").is_err());
         assert_eq!(config.modules(), ["/var/lib/istio/data/x/abc.wasm"]);
     }
 }

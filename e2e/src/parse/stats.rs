@@ -25,6 +25,24 @@ impl Stats {
         self.0.extend(other.0);
     }
 
+    /// The samples whose label `name` is kept under another value; those for which there is none go, and
+    /// those without the label stay.
+    #[must_use]
+    pub fn relabelled(mut self, name: &str, kept: impl Fn(&str) -> Option<String>) -> Self {
+        self.0
+            .retain_mut(|sample| match sample.labels.get_mut(name) {
+                None => true,
+                Some(value) => match kept(value) {
+                    Some(other) => {
+                        *value = other;
+                        true
+                    }
+                    None => false,
+                },
+            });
+        self
+    }
+
     /// The sum of a counter over all samples that carry these labels; `None` where there is no such
     /// sample (a counter that was never touched does not exist).
     #[must_use]
@@ -137,6 +155,15 @@ not a number x
         let raw = Stats::parse("route___log_____outcome___ok_____faultline_requests{} 1\n");
         assert!(raw.has_raw_labels("faultline_requests"));
         assert!(!Stats::parse(PAGE).has_raw_labels("faultline_requests"));
+    }
+
+    #[test]
+    fn samples_are_kept_by_a_label_under_another_value() {
+        let stats = Stats::parse("c{route=\"log_a\"} 1\nc{route=\"log\"} 2\nc{} 4\n");
+        let own = |route: &str| route.strip_suffix("_a").map(ToOwned::to_owned);
+        let kept = stats.relabelled("route", own);
+        assert_eq!(kept.find("c", &[("route", "log")]), Some(1));
+        assert_eq!(kept.find("c", &[]), Some(5));
     }
 
     #[test]

@@ -53,6 +53,14 @@ export async function run(page, verdict) {
   return shown;
 }
 
+/** The row of a run's entry among the newest entries, once it is there. */
+export async function row(page, shown) {
+  const [token] = /\[[0-9a-f]{8}\]$/.exec(await shown.getByRole('heading').textContent());
+  const found = page.locator('#entries li').filter({ hasText: token });
+  await found.waitFor();
+  return found;
+}
+
 /** The lanes of a run or a figure: `[{name, note, marks: [class, …]}, …]`. */
 export const lanes = (shown) => shown.locator('.lanes > li:not(.axis)').evaluateAll((all) => all.map((lane) => ({
   name: lane.querySelector('.name').textContent,

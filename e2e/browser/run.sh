@@ -7,6 +7,7 @@
 #
 # Needs Node.js 20 and Chromium ($CHROMIUM, else /usr/bin/chromium); what npm brings is fixed in package-lock.json.
 set -euo pipefail
+started_in=$PWD
 cd "$(dirname "$0")"
 
 die() { printf 'run.sh: %s\n' "$*" >&2; exit 1; }
@@ -24,8 +25,6 @@ mesh() {
   [[ $text == Faultline* ]] || die "what answers at $BASE_URL is not Faultline's front page"
 }
 
-origin=$PWD
-[ -z "${OLDPWD:-}" ] || origin=$OLDPWD
 unit='' screenshot=''
 while [ $# -gt 0 ]; do
   case $1 in
@@ -46,7 +45,7 @@ export CHROMIUM=${CHROMIUM:-/usr/bin/chromium}
 packages
 mesh
 if [ -n "$screenshot" ]; then
-  case $screenshot in /*) ;; *) screenshot=$origin/$screenshot ;; esac
+  case $screenshot in /*) ;; *) screenshot=$started_in/$screenshot ;; esac
   exec node screenshot.js "$screenshot"
 fi
 # One file after another: the mesh is one, and a test fills its gateway on purpose.

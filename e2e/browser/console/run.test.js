@@ -1,7 +1,7 @@
 // What a person does on the page, at both widths and in both colour schemes.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { button, lanes, launch, open, run, violations } from '../browser.js';
+import { button, lanes, launch, open, row, run, violations } from '../browser.js';
 
 let browser;
 before(async () => { browser = await launch(); });
@@ -26,10 +26,9 @@ for (const [device, width, height] of [['phone', 390, 844], ['desktop', 1280, 90
       for (const lane of answered.slice(2, 5)) assert.deepEqual(lane.marks, ['span policy', 'point cut'], lane.name);
       await run(page, /arrived all the same: seen at .*, and only once/);
 
-      const sent = await shown.getByRole('heading').textContent();
-      const [token] = /\[[0-9a-f]{8}\]$/.exec(sent);
-      const row = page.locator('#entries li').filter({ hasText: token });
-      await row.filter({ hasText: `from a ${device}` }).filter({ hasText: 'warn' }).waitFor();
+      const texts = await (await row(page, shown)).locator('b, .message').allTextContents();
+      assert.equal(texts[0], 'warn');
+      assert.match(texts[1], new RegExp(`^from a ${device} \\[[0-9a-f]{8}\\]$`));
 
       const [total, end] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
       assert.ok(total <= end, `the page is ${total} px wide in a window of ${end}`);
@@ -72,12 +71,13 @@ test('a keyboard is enough, and where it is can be seen', async () => {
   await page.keyboard.press('e');
   await tab(/Send entry/);
   await page.keyboard.press('Enter');
-  const shown = await run(page, /504/);
+  await run(page, /504/);
+  const shown = page.getByRole('article', { name: 'POST /log' });
   assert.match(await shown.getByRole('heading').textContent(), /POST \/log by keyboard/);
   await tab(/Ask for the newest/);
   await page.keyboard.press('Space');
   await page.getByRole('article', { name: 'GET /log' }).locator('.verdict').filter({ hasText: '504' }).waitFor();
-  await page.locator('#entries li').filter({ hasText: 'by keyboard' }).filter({ hasText: 'error' }).waitFor();
+  assert.equal(await (await row(page, shown)).locator('b').textContent(), 'error');
   await page.context().close();
 });
 

@@ -42,7 +42,7 @@ impl State {
     pub fn lock(&self) -> Result<Lock, Error> {
         loop {
             make_private(&self.0)?;
-            let Some(lock) = hold(&self.0, FlockOperation::LockExclusive)? else {
+            let Hold::Taken(lock) = hold(&self.0, FlockOperation::LockExclusive)? else {
                 continue;
             };
             // The last run to end may have removed it in the meantime.
@@ -107,7 +107,7 @@ impl State {
             .prefix("run-")
             .tempdir_in(&self.0)
             .map_err(Error::at("make a folder in", &self.0))?;
-        let lock = hold(folder.path(), FlockOperation::LockExclusive)?;
+        let lock = hold(folder.path(), FlockOperation::NonBlockingLockExclusive)?;
         for name in ["certificates", "logs", "data"] {
             let path = folder.path().join(name);
             make_private(&path)?;
@@ -164,25 +164,33 @@ impl State {
 #[derive(Debug)]
 pub struct Lock(File);
 
-/// Takes the lock on a folder; `None` if the folder is gone, or if it was not to be waited for and
-/// somebody else has it.
-fn hold(folder: &Path, how: FlockOperation) -> Result<Option<Lock>, Error> {
+/// What came of taking a lock.
+#[derive(Debug)]
+enum Hold {
+    /// It is this process's now.
+    Taken(Lock),
+    /// Somebody else has it, and it was not to be waited for.
+    Busy,
+    /// There is no such folder.
+    Gone,
+}
+
+/// Takes the lock on a folder.
+fn hold(folder: &Path, how: FlockOperation) -> Result<Hold, Error> {
     let file = match File::open(folder) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Hold::Gone),
         file => file.map_err(Error::at("open", folder))?,
     };
     match flock(&file, how) {
-        Ok(()) => Ok(Some(Lock(file))),
-        Err(error) if error == rustix::io::Errno::WOULDBLOCK => Ok(None),
+        Ok(()) => Ok(Hold::Taken(Lock(file))),
+        Err(error) if error == rustix::io::Errno::WOULDBLOCK => Ok(Hold::Busy),
         Err(error) => Err(Error::at("lock", folder)(error.into())),
     }
 }
 
 fn is_held(folder: &Path) -> bool {
-    matches!(
-        hold(folder, FlockOperation::NonBlockingLockExclusive),
-        Ok(None)
-    )
+    let held = hold(folder, FlockOperation::NonBlockingLockExclusive);
+    matches!(held, Ok(Hold::Busy))
 }
 
 fn make_private(path: &Path) -> Result<(), Error> {
@@ -217,7 +225,7 @@ fn enough_room(path: &Path) -> Result<(), Error> {
 #[derive(Debug)]
 pub struct Folder {
     folder: TempDir,
-    _lock: Option<Lock>,
+    _lock: Hold,
     state: State,
 }
 
@@ -259,7 +267,9 @@ impl Drop for Folder {
         // What cannot be removed now, the next run removes.
         let _ = fs::remove_dir_all(self.folder.path());
         // Only if no other run is there, and none is about to begin.
-        if let Ok(Some(_lock)) = hold(&self.state.0, FlockOperation::NonBlockingLockExclusive) {
+        if let Ok(Hold::Taken(_lock)) =
+            hold(&self.state.0, FlockOperation::NonBlockingLockExclusive)
+        {
             let _ = fs::remove_dir(&self.state.0);
         }
     }
@@ -294,11 +304,13 @@ impl Data {
         };
         fs::create_dir_all(&root).map_err(Error::at("make the folder", &root))?;
         enough_room(&root)?;
-        let lock = hold(&root, FlockOperation::NonBlockingLockExclusive)?;
-        if lock.is_none() {
-            return Err(Error::DataInUse(root));
+        match hold(&root, FlockOperation::NonBlockingLockExclusive)? {
+            Hold::Taken(lock) => Ok(Self {
+                root,
+                _lock: Some(lock),
+            }),
+            _ => Err(Error::DataInUse(root)),
         }
-        Ok(Self { root, _lock: lock })
     }
 
     /// An instance's own.
@@ -343,6 +355,7 @@ mod tests {
         make_private(&dead).unwrap();
         state.tidy(&lock).unwrap();
         assert!(living.path().exists() && !dead.exists());
+        assert!(is_held(living.path()) && !is_held(&dead));
     }
 
     #[test]

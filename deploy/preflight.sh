@@ -165,7 +165,7 @@ check_build_tools() {
     die "the cluster's nodes are $architectures, this machine builds for $machine" \
       "Build on a machine of that kind; then here: --skip-build"
   local platform
-  for platform in "$target" wasm32-wasip1; do
+  for platform in "$target" wasm32-unknown-unknown; do
     (cd "$root" && [ -d "$(rustc --print target-libdir --target "$platform" 2>>"$log")" ]) ||
       die "Rust's target $platform is not installed" "In this folder: rustup target add $platform"
   done

@@ -1,88 +1,75 @@
-//! What the filter asks of its host, apart from counting.
-//!
-//! The SDK's host calls panic on a status they do not expect, so each is used only where the
-//! host cannot give one: request headers in the request phase, response headers in the response
-//! phase, and so on. What may be absent is an `Option`, and every value is bytes.
+//! What the filter asks of its host.
 
-use core::time::Duration;
-use faultline_filter_core::{flags::little_endian, problem::Problem};
-use proxy_wasm::{
-    hostcalls,
-    types::{BufferType, Bytes, MapType},
-};
-use std::time::SystemTime;
+use core::ops::Deref;
+use faultline_filter_core::problem::Problem;
 
-/// The plugin's configuration. Only while it is being configured.
-pub(crate) fn configuration() -> Bytes {
-    hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX)
-        .ok()
-        .flatten()
-        .unwrap_or_default()
+/// Why the host did not do what it was asked: the status of its answer, other than 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status(pub u32);
+
+/// What the host says to a question or an order.
+pub type Answer<T> = Result<T, Status>;
+
+/// A map of headers. The host has each only in its own phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Headers {
+    /// Of the request, in the request phase.
+    Request = 0,
+    /// Of the response, in the response phase.
+    Response = 2,
 }
 
-/// The name the plugin was given in the proxy's configuration.
-pub(crate) fn plugin_name() -> Option<Bytes> {
-    property(&["plugin_name"])
+/// What a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricKind {
+    /// A sum that only grows.
+    Counter = 0,
+    /// A distribution.
+    Histogram = 2,
 }
 
-/// `:path`, with the query. Only in the request phase.
-pub(crate) fn path() -> Option<Bytes> {
-    request_header(":path")
-}
+/// A metric that the host has defined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetricId(pub u32);
 
-/// `:method`. Only in the request phase.
-pub(crate) fn method() -> Option<Bytes> {
-    request_header(":method")
-}
+/// The proxy, as the filter sees it.
+///
+/// It may refuse anything, at any time and with any status, and every value may hold any bytes.
+pub trait Host {
+    /// Bytes that the host gave.
+    type Bytes: Deref<Target = [u8]> + AsRef<[u8]>;
 
-fn request_header(name: &str) -> Option<Bytes> {
-    hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, name)
-        .ok()
-        .flatten()
-}
+    /// The plugin's configuration, while it is being configured.
+    fn configuration(&self) -> Answer<Self::Bytes>;
 
-/// `:status`. Only in the response phase.
-pub(crate) fn status() -> Option<u16> {
-    let status = hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, ":status").ok()??;
-    str::from_utf8(&status).ok()?.parse().ok()
-}
+    /// The first header called `name`.
+    fn header(&self, of: Headers, name: &str) -> Answer<Self::Bytes>;
 
-/// Adds a response header beside those of the same name: for a list header that is appending
-/// to the list. Only in the response phase.
-pub(crate) fn add_response_header(name: &str, value: &str) {
-    // A header map that refuses a header keeps those it has.
-    let _ = hostcalls::add_map_value_bytes(MapType::HttpResponseHeaders, name, value.as_bytes());
-}
+    /// Adds a header beside those of the same name: for a list header, appends to the list.
+    fn add_header(&self, to: Headers, name: &str, value: &str) -> Answer<()>;
 
-/// Answers the request instead of the upstream. Only in the request phase.
-pub(crate) fn answer(problem: Problem<'_>) {
-    // The host takes every answer; if it did not, the request would still not go on.
-    let _ = hostcalls::send_http_response(
-        problem.status,
-        problem.headers,
-        Some(problem.body.as_bytes()),
-    );
-}
+    /// The property at `path`, whose elements are joined by NUL.
+    fn property(&self, path: &str) -> Answer<Self::Bytes>;
 
-/// A property, if the host has it in this phase.
-pub(crate) fn property(path: &[&str]) -> Option<Bytes> {
-    hostcalls::get_property(path.to_vec()).ok().flatten()
-}
+    /// Leaves `value` in the request's filter state, as `wasm.` and `path`.
+    fn set_property(&self, path: &str, value: &str) -> Answer<()>;
 
-/// A numeric property.
-pub(crate) fn number(path: &[&str]) -> Option<u64> {
-    little_endian(&property(path)?)
-}
+    /// Nanoseconds since 1970.
+    fn now(&self) -> Answer<u64>;
 
-/// Time since the request arrived.
-pub(crate) fn elapsed() -> Option<Duration> {
-    let start = Duration::from_nanos(number(&["request", "time"])?);
-    let now = hostcalls::get_current_time().ok()?;
-    now.duration_since(SystemTime::UNIX_EPOCH + start).ok()
-}
+    /// Answers the request instead of the upstream, in the request phase.
+    fn answer(&self, problem: &Problem<'_>) -> Answer<()>;
 
-/// Leaves the outcome where access logs find it, as `%FILTER_STATE(wasm.faultline.outcome:PLAIN)%`.
-pub(crate) fn leave_outcome(name: &str) {
-    // One path element: two would be joined by NUL, and no access log format can name that.
-    let _ = hostcalls::set_property(vec!["faultline.outcome"], Some(name.as_bytes()));
+    /// Defines a metric. A second definition of one name gives a second id, and no id is ever
+    /// given up.
+    fn define(&self, kind: MetricKind, name: &str) -> Answer<MetricId>;
+
+    /// Adds to a counter.
+    fn add(&self, counter: MetricId, count: i64) -> Answer<()>;
+
+    /// Records a value in a histogram.
+    fn record(&self, histogram: MetricId, value: u64) -> Answer<()>;
+
+    /// Writes a line into the proxy's log, as an error.
+    fn log_error(&self, line: &str);
 }

@@ -1,19 +1,28 @@
 //! Faultline's Envoy filter: the proxy-wasm adapter around the pure core.
 //!
-//! `root` reads the configuration, `stream` takes one request through the core, `metrics` counts.
-//! What they ask of the host is in `host`, apart from the calls that count.
+//! [`Vm`] has a method for each callback of the proxy: it reads configurations and takes requests
+//! through the core. What it asks of the proxy goes through [`Host`]. Compiled to WebAssembly,
+//! `abi` is that host and exports the callbacks; natively, tests bring hosts of their own.
+#![cfg_attr(not(test), no_std)]
 
-mod host;
+extern crate alloc;
+
+#[cfg(target_arch = "wasm32")]
+mod abi;
+mod contexts;
+pub mod host;
 mod metrics;
-mod root;
+mod plugin;
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    expect(
+        dead_code,
+        reason = "only the binary interface gets memory from the host"
+    )
+)]
+mod scratch;
 mod stream;
+mod vm;
 
-mod entry {
-    use crate::root::Root;
-    use proxy_wasm::{traits::RootContext, types::LogLevel};
-
-    proxy_wasm::main! {{
-        proxy_wasm::set_log_level(LogLevel::Info);
-        proxy_wasm::set_root_context(|_| -> Box<dyn RootContext> { Box::new(Root::default()) });
-    }}
-}
+pub use host::Host;
+pub use vm::{Action, Vm};

@@ -1,55 +1,60 @@
 //! The host's metrics: defined once per name in this VM, then counted by id.
 
+use crate::host::{Host, MetricId, MetricKind};
+use alloc::{borrow::ToOwned, string::String, vec::Vec};
 use faultline_filter_core::{
     Config, Outcome, Slot,
     metrics::{self as names, RouteMetric},
 };
-use proxy_wasm::{hostcalls, types::MetricType};
-use std::cell::RefCell;
 
-thread_local! {
-    /// Ids by name. The host makes a new id at every definition and never takes one back, so a
-    /// plugin that is configured again must find the ids it had.
-    static DEFINED: RefCell<Vec<(String, u32)>> = const { RefCell::new(Vec::new()) };
+/// The metrics of this VM by name. The host makes a new id at every definition and never takes
+/// one back, so a plugin that is configured again must find the ids it had.
+pub(crate) struct Defined {
+    ids: Vec<(String, MetricId)>,
 }
 
-fn define(kind: MetricType, name: String) -> u32 {
-    DEFINED.with_borrow_mut(|defined| {
-        if let Some((_, id)) = defined.iter().find(|(known, _)| *known == name) {
-            return *id;
+impl Defined {
+    pub(crate) const fn new() -> Self {
+        Self { ids: Vec::new() }
+    }
+
+    /// The id of this metric; `None` if the host refuses to define it, and then nothing is
+    /// counted.
+    fn define(&mut self, host: &impl Host, kind: MetricKind, name: String) -> Option<MetricId> {
+        if let Some((_, id)) = self.ids.iter().find(|(known, _)| *known == name) {
+            return Some(*id);
         }
-        // No metric that exists has the id 0: counting there is refused and ignored.
-        let id = hostcalls::define_metric(kind, &name).unwrap_or_default();
-        defined.push((name, id));
-        id
-    })
+        let id = host.define(kind, &name).ok()?;
+        self.ids.push((name, id));
+        Some(id)
+    }
+
+    /// Counts a configuration that was refused.
+    pub(crate) fn count_config_error(&mut self, host: &impl Host) {
+        let name = names::CONFIG_ERRORS.to_owned();
+        add(host, self.define(host, MetricKind::Counter, name), 1);
+    }
 }
 
-fn add(id: u32, count: u64) {
-    // The only failure is an id the host does not know, and then there is nothing to count.
-    let _ = hostcalls::increment_metric(id, i64::try_from(count).unwrap_or(i64::MAX));
-}
-
-/// Counts a configuration that was refused.
-pub(crate) fn count_config_error() {
-    add(
-        define(MetricType::Counter, names::CONFIG_ERRORS.to_owned()),
-        1,
-    );
+fn add(host: &impl Host, id: Option<MetricId>, count: u64) {
+    if let Some(id) = id {
+        // The only failure is an id the host does not know, and then there is nothing to count.
+        let _ = host.add(id, i64::try_from(count).unwrap_or(i64::MAX));
+    }
 }
 
 /// Every metric of one configuration.
 pub(crate) struct Metrics {
-    unknown_routes: u32,
-    method_not_allowed: u32,
+    unknown_routes: Option<MetricId>,
+    method_not_allowed: Option<MetricId>,
     routes: Vec<RouteIds>,
 }
 
 struct RouteIds {
-    requests: [u32; Outcome::ALL.len()],
-    retries: u32,
-    delays_injected: u32,
-    duration_ms: u32,
+    requests: [Option<MetricId>; Outcome::ALL.len()],
+    retries: Option<MetricId>,
+    delays_injected: Option<MetricId>,
+    duration_ms: Option<MetricId>,
 }
 
 /// What is counted of one observed exchange.
@@ -62,54 +67,54 @@ pub(crate) struct Counted {
 
 impl Metrics {
     /// Defines every metric of `config`, so that each is there, at zero, before its first event.
-    pub(crate) fn define(config: &Config) -> Self {
-        let counter = |name: &str| define(MetricType::Counter, name.to_owned());
-        counter(names::CONFIG_ERRORS);
+    pub(crate) fn define(host: &impl Host, defined: &mut Defined, config: &Config) -> Self {
+        let mut define = |kind, name| defined.define(host, kind, name);
+        let mut counter = |name: String| define(MetricKind::Counter, name);
+        counter(names::CONFIG_ERRORS.to_owned());
+        let unknown_routes = counter(names::UNKNOWN_ROUTES.to_owned());
+        let method_not_allowed = counter(names::METHOD_NOT_ALLOWED.to_owned());
+        let ids = |route: &String| {
+            let name = |metric: RouteMetric| metric.name(route, config.labels);
+            let mut counter = |metric| define(MetricKind::Counter, name(metric));
+            RouteIds {
+                requests: Outcome::ALL.map(|outcome| counter(RouteMetric::Requests(outcome))),
+                retries: counter(RouteMetric::Retries),
+                delays_injected: counter(RouteMetric::DelaysInjected),
+                duration_ms: define(MetricKind::Histogram, name(RouteMetric::DurationMs)),
+            }
+        };
         Self {
-            unknown_routes: counter(names::UNKNOWN_ROUTES),
-            method_not_allowed: counter(names::METHOD_NOT_ALLOWED),
-            routes: config
-                .observed
-                .iter()
-                .map(|route| {
-                    let name = |metric: RouteMetric| metric.name(route, config.labels);
-                    let counter = |metric| define(MetricType::Counter, name(metric));
-                    RouteIds {
-                        requests: Outcome::ALL
-                            .map(|outcome| counter(RouteMetric::Requests(outcome))),
-                        retries: counter(RouteMetric::Retries),
-                        delays_injected: counter(RouteMetric::DelaysInjected),
-                        duration_ms: define(MetricType::Histogram, name(RouteMetric::DurationMs)),
-                    }
-                })
-                .collect(),
+            unknown_routes,
+            method_not_allowed,
+            routes: config.observed.iter().map(ids).collect(),
         }
     }
 
-    pub(crate) fn count_unknown_route(&self) {
-        add(self.unknown_routes, 1);
+    pub(crate) fn count_unknown_route(&self, host: &impl Host) {
+        add(host, self.unknown_routes, 1);
     }
 
-    pub(crate) fn count_method_not_allowed(&self) {
-        add(self.method_not_allowed, 1);
+    pub(crate) fn count_method_not_allowed(&self, host: &impl Host) {
+        add(host, self.method_not_allowed, 1);
     }
 
-    pub(crate) fn count(&self, Slot(route): Slot, exchange: &Counted) {
+    pub(crate) fn count(&self, host: &impl Host, Slot(route): Slot, exchange: &Counted) {
         let Some(ids) = self.routes.get(route) else {
             return;
         };
         let place = Outcome::ALL.iter().position(|one| *one == exchange.outcome);
         if let Some(id) = place.and_then(|place| ids.requests.get(place)) {
-            add(*id, 1);
+            add(host, *id, 1);
         }
         if exchange.retries > 0 {
-            add(ids.retries, exchange.retries);
+            add(host, ids.retries, exchange.retries);
         }
         if exchange.was_delayed {
-            add(ids.delays_injected, 1);
+            add(host, ids.delays_injected, 1);
         }
-        if let Some(milliseconds) = exchange.duration_ms {
-            let _ = hostcalls::record_metric(ids.duration_ms, milliseconds);
+        if let (Some(id), Some(milliseconds)) = (ids.duration_ms, exchange.duration_ms) {
+            // As for counters.
+            let _ = host.record(id, milliseconds);
         }
     }
 }

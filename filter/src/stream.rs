@@ -1,115 +1,168 @@
 //! One request on its way through the filter.
 
-use crate::{host, metrics::Counted, root::Plugin};
-use faultline_filter_core::{Admission, Fallback, Flags, Origin, Outcome, Report, Slot, problem};
-use proxy_wasm::{
-    traits::{Context, HttpContext},
-    types::Action,
+use crate::{
+    host::{Headers, Host},
+    metrics::Counted,
+    plugin::Plugin,
+    vm::Action,
 };
-use std::rc::Rc;
+use alloc::rc::Rc;
+use core::time::Duration;
+use faultline_filter_core::{
+    Admission, Fallback, Flags, Origin, Outcome, Report, Slot, flags::little_endian, problem,
+};
 
 /// The state of one request.
 pub(crate) struct Stream {
-    plugin: Option<Rc<Plugin>>,
-    /// Where its outcome is counted, once its route is known and if that is observed.
-    observed: Option<Slot>,
+    plugin: Rc<Plugin>,
+    /// Once its route is known, and if that is observed.
+    observed: Option<Observed>,
+}
+
+/// What is known of an observed request. Asking the host costs more than all else here, so that
+/// what was asked once is kept.
+struct Observed {
+    /// Where its outcome is counted.
+    slot: Slot,
+    /// When it came, in nanoseconds since 1970.
+    start: Option<u64>,
+    /// Once its response's headers have gone out.
+    answered: Option<Answered>,
+}
+
+/// What does not change after a response's headers.
+#[derive(Clone, Copy)]
+struct Answered {
+    status: Option<u16>,
+    attempts: Option<u64>,
 }
 
 impl Stream {
-    pub(crate) fn new(plugin: Option<Rc<Plugin>>) -> Self {
+    pub(crate) fn new(plugin: Rc<Plugin>) -> Self {
         Self {
             plugin,
             observed: None,
         }
     }
-}
 
-impl Context for Stream {}
-
-impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        let Some(plugin) = &self.plugin else {
-            return Action::Continue;
-        };
-        match plugin
-            .config
-            .routes
-            .admit(host::path().as_deref(), host::method)
-        {
-            Admission::Allowed(observed) => {
-                self.observed = observed;
+    pub(crate) fn on_request_headers(&mut self, host: &impl Host) -> Action {
+        let plugin = &*self.plugin;
+        let path = host.header(Headers::Request, ":path").ok();
+        let method = || host.header(Headers::Request, ":method").ok();
+        match plugin.config.routes.admit(path.as_deref(), method) {
+            Admission::Allowed(slot) => {
+                self.observed = slot.map(|slot| Observed {
+                    slot,
+                    start: host.now().ok(),
+                    answered: None,
+                });
                 Action::Continue
             }
             Admission::Unknown => {
-                plugin.metrics.count_unknown_route();
-                refuse(plugin, "unknown_route", problem::unknown_route())
+                plugin.metrics.count_unknown_route(host);
+                refuse(host, plugin, "unknown_route", problem::unknown_route)
             }
             Admission::MethodNotAllowed(methods) => {
-                plugin.metrics.count_method_not_allowed();
-                refuse(
-                    plugin,
-                    "method_not_allowed",
-                    problem::method_not_allowed(methods),
-                )
+                plugin.metrics.count_method_not_allowed(host);
+                refuse(host, plugin, "method_not_allowed", || {
+                    problem::method_not_allowed(methods)
+                })
             }
         }
     }
 
-    fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        if self.observed.is_some() {
-            let report = Report {
-                flags: flags(),
-                status: host::status(),
-                origin: Origin::from_details(
-                    host::property(&["response", "code_details"]).as_deref(),
-                ),
-                attempts: attempts(),
-                elapsed: host::elapsed(),
-            };
-            host::add_response_header("proxy-status", &report.proxy_status());
-            host::add_response_header("server-timing", &report.server_timing());
-        }
-        Action::Continue
-    }
-
-    fn on_log(&mut self) {
-        // Without its request phase a request has no route, and nothing is known to count.
-        let (Some(plugin), Some(slot)) = (&self.plugin, self.observed) else {
+    pub(crate) fn on_response_headers(&mut self, host: &impl Host) {
+        let Some(observed) = &mut self.observed else {
             return;
         };
-        let flags = flags();
-        let status = host::number(&["response", "code"]).and_then(|code| u16::try_from(code).ok());
+        let attempts = attempts(host);
+        // Without a try no upstream can have answered.
+        let details = attempts.and_then(|_| host.property("response\0code_details").ok());
+        let report = Report {
+            flags: flags(host),
+            status: status(host),
+            origin: Origin::from_details(details.as_deref()),
+            attempts,
+            elapsed: observed.elapsed(host).map(Duration::from_nanos),
+        };
+        observed.answered = Some(Answered {
+            status: report.status,
+            attempts,
+        });
+        // A header map that refuses a header keeps those it has.
+        let _ = host.add_header(Headers::Response, "proxy-status", &report.proxy_status());
+        let _ = host.add_header(Headers::Response, "server-timing", &report.server_timing());
+    }
+
+    pub(crate) fn on_log(&mut self, host: &impl Host) {
+        // Without its request phase a request has no route, and nothing is known to count. And
+        // one that is logged twice is counted once.
+        let Some(observed) = self.observed.take() else {
+            return;
+        };
+        let flags = flags(host);
+        let Answered { status, attempts } = observed.answered.unwrap_or_else(|| Answered {
+            status: number(host, "response\0code").and_then(|code| u16::try_from(code).ok()),
+            attempts: attempts(host),
+        });
         let outcome = Outcome::of(flags, status);
-        host::leave_outcome(outcome.name());
-        plugin.metrics.count(
-            slot,
-            &Counted {
-                outcome,
-                retries: attempts().map_or(0, |attempts| attempts.saturating_sub(1)),
-                was_delayed: flags.intersects(Flags::DI),
-                duration_ms: host::number(&["request", "duration"]).map(|ns| ns / 1_000_000),
-            },
-        );
+        leave_outcome(host, outcome.name());
+        let exchange = Counted {
+            outcome,
+            retries: attempts.map_or(0, |attempts| attempts.saturating_sub(1)),
+            was_delayed: flags.intersects(Flags::DI),
+            duration_ms: observed.elapsed(host).map(|elapsed| elapsed / 1_000_000),
+        };
+        self.plugin.metrics.count(host, observed.slot, &exchange);
+    }
+}
+
+impl Observed {
+    /// Nanoseconds since the request came. By a clock that can be set: if it was set back, none.
+    fn elapsed(&self, host: &impl Host) -> Option<u64> {
+        host.now().ok()?.checked_sub(self.start?)
     }
 }
 
 /// Answers a request that no route takes, unless the configuration only observes.
-fn refuse(plugin: &Plugin, outcome: &str, problem: problem::Problem<'_>) -> Action {
+fn refuse<'p>(
+    host: &impl Host,
+    plugin: &Plugin,
+    outcome: &str,
+    problem: impl FnOnce() -> problem::Problem<'p>,
+) -> Action {
     match plugin.config.fallback {
         Fallback::Observe => Action::Continue,
         Fallback::Enforce => {
-            host::leave_outcome(outcome);
-            host::answer(problem);
+            leave_outcome(host, outcome);
+            // The host takes every answer; if it did not, the request would still not go on.
+            let _ = host.answer(&problem());
             Action::Pause
         }
     }
 }
 
-fn flags() -> Flags {
-    Flags::from_property(host::property(&["response", "flags"]).as_deref())
+/// Leaves the outcome where access logs find it, as `%FILTER_STATE(wasm.faultline.outcome:PLAIN)%`.
+fn leave_outcome(host: &impl Host, outcome: &str) {
+    // One path element: two would be joined by NUL, and no access log format can name that.
+    // Where it cannot be left, the log has none.
+    let _ = host.set_property("faultline.outcome", outcome);
+}
+
+fn status(host: &impl Host) -> Option<u16> {
+    let status = host.header(Headers::Response, ":status").ok()?;
+    str::from_utf8(&status).ok()?.parse().ok()
+}
+
+fn number(host: &impl Host, path: &str) -> Option<u64> {
+    little_endian(&host.property(path).ok()?)
+}
+
+fn flags(host: &impl Host) -> Flags {
+    Flags::from_property(host.property("response\0flags").ok().as_deref())
 }
 
 /// How often the upstream was tried, if it was: the host also says 0 for never.
-fn attempts() -> Option<u64> {
-    host::number(&["upstream", "request_attempt_count"]).filter(|attempts| *attempts > 0)
+fn attempts(host: &impl Host) -> Option<u64> {
+    number(host, "upstream\0request_attempt_count").filter(|attempts| *attempts > 0)
 }

@@ -1,6 +1,7 @@
 //! Saying how a request went in standard headers: `proxy-status` (RFC 9209) and `server-timing`.
 
 use crate::{flags::Flags, outcome::Outcome};
+use alloc::{format, string::String};
 use core::{fmt::Write, time::Duration};
 
 /// `proxy-status` of an answer to an unknown path.

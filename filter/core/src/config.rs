@@ -10,6 +10,12 @@ use crate::{
     path,
     route::{MAX_ROUTES, Pattern, Route, RouteTable, Slot},
 };
+use alloc::{
+    borrow::ToOwned,
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
 use serde_json::{Map, Value};
 
 /// What happens to a request that no route takes.

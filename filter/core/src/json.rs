@@ -1,5 +1,10 @@
 //! Reading a JSON value by hand, so that every error can name the key and the value it is about.
 
+use alloc::{
+    borrow::ToOwned,
+    format,
+    string::{String, ToString},
+};
 use core::fmt;
 use serde_json::{Map, Value};
 
@@ -26,7 +31,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl std::error::Error for ConfigError {}
+impl core::error::Error for ConfigError {}
 
 /// A place in the configuration: a chain of borrowed steps, spelt out only when an error needs it.
 #[derive(Clone, Copy)]

@@ -6,6 +6,9 @@
 //!
 //! Nothing here panics, whatever the bytes: the lints refuse what could, and the properties in
 //! `tests/` look for what the lints miss.
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
 
 pub mod annotate;
 pub mod config;

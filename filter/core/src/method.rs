@@ -1,5 +1,7 @@
 //! The methods a route takes.
 
+use alloc::string::String;
+
 /// The most methods one route may list.
 pub const MAX_METHODS: usize = 16;
 

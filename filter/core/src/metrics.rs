@@ -1,6 +1,7 @@
 //! Metric names: bounded in number, since a proxy never forgets one.
 
 use crate::outcome::Outcome;
+use alloc::{format, string::String};
 
 /// The most route names a configuration may observe: with them, the metrics stay below 1,000.
 pub const MAX_OBSERVED: usize = 64;

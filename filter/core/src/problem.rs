@@ -1,6 +1,7 @@
 //! The filter's own answers, as RFC 9457 problems.
 
 use crate::{annotate, method::Methods};
+use alloc::{vec, vec::Vec};
 
 /// A response the filter writes itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! The route table: which paths exist, and what each takes.
 
 use crate::{method::Methods, path};
+use alloc::{string::String, vec::Vec};
 
 /// The most routes a configuration may hold.
 pub const MAX_ROUTES: usize = 10_000;

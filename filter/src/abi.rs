@@ -1,0 +1,318 @@
+//! The binary interface, proxy-wasm 0.2.1: what the host calls, and what it can be asked.
+//!
+//! <https://github.com/proxy-wasm/spec/tree/main/abi-versions/v0.2.1>. Exported is only what is
+//! used: the host calls every callback it finds, and each call costs.
+#![expect(
+    unsafe_code,
+    reason = "the interface passes pointers, and names its functions"
+)]
+
+use crate::{
+    host::{Answer, Headers, Host, MetricId, MetricKind, Status},
+    scratch::Scratch,
+    vm::Vm,
+};
+use alloc::vec::Vec;
+use core::{
+    alloc::Layout,
+    cell::{RefCell, UnsafeCell},
+    ops::Deref,
+    ptr::{self, NonNull},
+    slice,
+};
+use faultline_filter_core::problem::Problem;
+
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
+/// Out of memory is what remains: nothing else here panics. The host ends the VM.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    core::arch::wasm32::unreachable()
+}
+
+/// A static of a VM, which has one thread.
+struct Single<T>(T);
+
+// SAFETY: without threads nothing is shared between them.
+unsafe impl<T> Sync for Single<T> {}
+
+static VM: Single<RefCell<Vm<Proxy>>> = Single(RefCell::new(Vm::new(Proxy)));
+
+/// Does `what` with the VM. A host that called back within a host call would get the default.
+fn with_vm<T: Default>(what: impl FnOnce(&mut Vm<Proxy>) -> T) -> T {
+    match VM.0.try_borrow_mut() {
+        Ok(mut vm) => what(&mut vm),
+        Err(_) => T::default(),
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_abi_version_0_2_1() {}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_context_create(id: u32, parent: u32) {
+    with_vm(|vm| vm.on_context_create(id, parent));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_configure(id: u32, _size: u32) -> bool {
+    with_vm(|vm| vm.on_configure(id))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_headers(id: u32, _count: u32, _ends: u32) -> u32 {
+    with_vm(|vm| vm.on_request_headers(id) as u32)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_response_headers(id: u32, _count: u32, _ends: u32) -> u32 {
+    with_vm(|vm| vm.on_response_headers(id));
+    0
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_log(id: u32) {
+    with_vm(|vm| vm.on_log(id));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_delete(id: u32) {
+    with_vm(|vm| vm.on_delete(id));
+}
+
+/// Where the host writes short values: one page holds a long path and more.
+const SCRATCH_SIZE: usize = 4096;
+static SCRATCH: Single<Scratch> = Single(Scratch::new(SCRATCH_SIZE));
+static SCRATCH_BYTES: Single<UnsafeCell<[u8; SCRATCH_SIZE]>> =
+    Single(UnsafeCell::new([0; SCRATCH_SIZE]));
+
+fn scratch_start() -> *mut u8 {
+    SCRATCH_BYTES.0.get().cast()
+}
+
+/// Memory for a value that the host is about to give.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
+    if size == 0 {
+        return ptr::null_mut();
+    }
+    match (SCRATCH.0.take(size), Bytes::layout(size)) {
+        (Some(offset), _) => scratch_start().wrapping_add(offset),
+        // SAFETY: the layout is not empty.
+        (None, Some(layout)) => unsafe { alloc::alloc::alloc(layout) },
+        (None, None) => ptr::null_mut(),
+    }
+}
+
+/// A value the host gave, in memory of [`proxy_on_memory_allocate`].
+struct Bytes {
+    start: NonNull<u8>,
+    length: usize,
+}
+
+impl Bytes {
+    fn layout(size: usize) -> Option<Layout> {
+        Layout::array::<u8>(size).ok()
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the host has written so many bytes there, and until the drop nobody else does.
+        unsafe { slice::from_raw_parts(self.start.as_ptr(), self.length) }
+    }
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl Drop for Bytes {
+    fn drop(&mut self) {
+        let start = self.start.as_ptr();
+        let first = scratch_start();
+        if (first..first.wrapping_add(SCRATCH_SIZE)).contains(&start) {
+            SCRATCH.0.give_back();
+        } else if self.length > 0
+            && let Some(layout) = Self::layout(self.length)
+        {
+            // SAFETY: what is not in the scratch memory came from the allocator, in this layout.
+            unsafe { alloc::alloc::dealloc(start, layout) }
+        }
+    }
+}
+
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    fn proxy_log(level: u32, line: *const u8, size: usize) -> u32;
+    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+    fn proxy_get_buffer_bytes(
+        buffer: u32,
+        start: usize,
+        most: usize,
+        value: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_get_header_map_value(
+        map: u32,
+        name: *const u8,
+        name_size: usize,
+        value: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_add_header_map_value(
+        map: u32,
+        name: *const u8,
+        name_size: usize,
+        value: *const u8,
+        size: usize,
+    ) -> u32;
+    fn proxy_get_property(
+        path: *const u8,
+        path_size: usize,
+        value: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, size: usize) -> u32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
+    ) -> u32;
+    fn proxy_define_metric(kind: u32, name: *const u8, size: usize, id: *mut u32) -> u32;
+    fn proxy_increment_metric(id: u32, offset: i64) -> u32;
+    fn proxy_record_metric(id: u32, value: u64) -> u32;
+}
+
+fn done(status: u32) -> Answer<()> {
+    match status {
+        0 => Ok(()),
+        other => Err(Status(other)),
+    }
+}
+
+/// What `call` has the host give.
+fn given(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Answer<Bytes> {
+    let (mut start, mut length) = (ptr::null_mut(), 0);
+    done(call(&raw mut start, &raw mut length))?;
+    Ok(match NonNull::new(start) {
+        Some(start) => Bytes { start, length },
+        // An empty value needs no memory.
+        None => Bytes {
+            start: NonNull::dangling(),
+            length: 0,
+        },
+    })
+}
+
+/// The proxy around this VM.
+struct Proxy;
+
+// SAFETY, of every call here: the pointers are of live values with the sizes beside them, which
+// the host reads, or of local variables, which it writes before it returns.
+impl Host for Proxy {
+    type Bytes = Bytes;
+
+    fn configuration(&self) -> Answer<Bytes> {
+        const PLUGIN_CONFIGURATION: u32 = 7;
+        given(|value, size| unsafe {
+            proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, usize::MAX, value, size)
+        })
+    }
+
+    fn header(&self, of: Headers, name: &str) -> Answer<Bytes> {
+        given(|value, size| unsafe {
+            proxy_get_header_map_value(of as u32, name.as_ptr(), name.len(), value, size)
+        })
+    }
+
+    fn add_header(&self, to: Headers, name: &str, value: &str) -> Answer<()> {
+        done(unsafe {
+            proxy_add_header_map_value(
+                to as u32,
+                name.as_ptr(),
+                name.len(),
+                value.as_ptr(),
+                value.len(),
+            )
+        })
+    }
+
+    fn property(&self, path: &str) -> Answer<Bytes> {
+        given(|value, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), value, size) })
+    }
+
+    fn set_property(&self, path: &str, value: &str) -> Answer<()> {
+        done(unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) })
+    }
+
+    fn now(&self) -> Answer<u64> {
+        let mut time = 0;
+        done(unsafe { proxy_get_current_time_nanoseconds(&raw mut time) })?;
+        Ok(time)
+    }
+
+    fn answer(&self, problem: &Problem<'_>) -> Answer<()> {
+        const NO_GRPC_STATUS: i32 = -1;
+        let headers = pairs(&problem.headers);
+        done(unsafe {
+            proxy_send_local_response(
+                problem.status,
+                ptr::null(),
+                0,
+                problem.body.as_ptr(),
+                problem.body.len(),
+                headers.as_ptr(),
+                headers.len(),
+                NO_GRPC_STATUS,
+            )
+        })
+    }
+
+    fn define(&self, kind: MetricKind, name: &str) -> Answer<MetricId> {
+        let mut id = 0;
+        done(unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &raw mut id) })?;
+        Ok(MetricId(id))
+    }
+
+    fn add(&self, counter: MetricId, count: i64) -> Answer<()> {
+        done(unsafe { proxy_increment_metric(counter.0, count) })
+    }
+
+    fn record(&self, histogram: MetricId, value: u64) -> Answer<()> {
+        done(unsafe { proxy_record_metric(histogram.0, value) })
+    }
+
+    fn log_error(&self, line: &str) {
+        const ERROR: u32 = 4;
+        // A line that cannot be logged has nowhere else to go.
+        let _ = unsafe { proxy_log(ERROR, line.as_ptr(), line.len()) };
+    }
+}
+
+/// A header map in the interface's form: how many, the sizes of each, then each with a NUL.
+fn pairs(headers: &[(&str, &str)]) -> Vec<u8> {
+    let sizes = headers.iter().flat_map(|(name, value)| [name, value]);
+    let mut bytes = Vec::new();
+    for number in [headers.len()]
+        .into_iter()
+        .chain(sizes.clone().map(|text| text.len()))
+    {
+        bytes.extend_from_slice(&u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes());
+    }
+    for text in sizes {
+        bytes.extend_from_slice(text.as_bytes());
+        bytes.push(0);
+    }
+    bytes
+}

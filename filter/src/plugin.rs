@@ -1,0 +1,74 @@
+//! The plugin: its configuration, shared by all of its requests.
+
+use crate::{
+    host::Host,
+    metrics::{Defined, Metrics},
+};
+use alloc::{format, rc::Rc, vec::Vec};
+use faultline_filter_core::Config;
+
+/// A configuration with the metrics it counts into.
+pub(crate) struct Plugin {
+    pub(crate) config: Config,
+    pub(crate) metrics: Metrics,
+}
+
+/// What the plugins of this VM share: the metrics defined so far, and the last good configuration
+/// of each plugin, by the plugin's name.
+///
+/// An update makes a new root context in the same VM. Plugins with the same module share the VM,
+/// so a nameless one cannot be told from the next and is not kept.
+pub(crate) struct Plugins {
+    defined: Defined,
+    good: Vec<(Vec<u8>, Rc<Plugin>)>,
+}
+
+impl Plugins {
+    pub(crate) const fn new() -> Self {
+        Self {
+            defined: Defined::new(),
+            good: Vec::new(),
+        }
+    }
+
+    /// Takes the configuration that the host has now, or refuses it with a line in the log that
+    /// names the key; then it is the one before, or none if there was none.
+    pub(crate) fn configure(&mut self, host: &impl Host) -> Option<Rc<Plugin>> {
+        let name = host.property("plugin_name").ok();
+        let name = name.as_deref().filter(|name| !name.is_empty());
+        // Without any bytes the parser says that the configuration is missing.
+        let text = host.configuration().ok();
+        match Config::parse(text.as_deref().unwrap_or_default()) {
+            Ok(config) => {
+                let metrics = Metrics::define(host, &mut self.defined, &config);
+                let plugin = Rc::new(Plugin { config, metrics });
+                if let Some(name) = name {
+                    self.remember(name, Rc::clone(&plugin));
+                }
+                Some(plugin)
+            }
+            Err(error) => {
+                let before = name.and_then(|name| self.recall(name));
+                let consequence = match before {
+                    Some(_) => "the one before stays",
+                    None => "requests pass untouched",
+                };
+                host.log_error(&format!(
+                    "faultline: configuration refused, {consequence}: {error}"
+                ));
+                self.defined.count_config_error(host);
+                before
+            }
+        }
+    }
+
+    fn remember(&mut self, name: &[u8], plugin: Rc<Plugin>) {
+        self.good.retain(|(known, _)| known != name);
+        self.good.push((name.to_vec(), plugin));
+    }
+
+    fn recall(&self, name: &[u8]) -> Option<Rc<Plugin>> {
+        let (_, plugin) = self.good.iter().find(|(known, _)| known == name)?;
+        Some(Rc::clone(plugin))
+    }
+}

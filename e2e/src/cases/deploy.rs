@@ -126,6 +126,8 @@ async fn refusals(environment: &Environment) -> Outcome {
         },
         Refused {
             args: vec!["--registry", "127.0.0.1:1"],
+            // without a build no registry is needed
+            variables: vec![("FAULTLINE_SKIP_BUILD", "false".into())],
             ..refused("no registry", "does not answer")
         },
         Refused {

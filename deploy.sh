@@ -65,14 +65,18 @@ delete() {
   step Delete; delete_everything
 }
 
-local_mode "$@"
-parse "$@"
-cd "$root"
-open_console
-pin_context
-case $mode in
-  deploy) deploy ;;
-  dry-run) dry_run ;;
-  delete) delete ;;
-  status) status ;;
-esac
+# In one piece: bash reads a script as it runs it, and this one may be edited meanwhile.
+{
+  local_mode "$@"
+  parse "$@"
+  cd "$root"
+  open_console
+  pin_context
+  case $mode in
+    deploy) deploy ;;
+    dry-run) dry_run ;;
+    delete) delete ;;
+    status) status ;;
+  esac
+  exit
+}

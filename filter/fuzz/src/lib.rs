@@ -1,0 +1,26 @@
+//! What fuzzing does with the filter: each function takes any bytes, does something with the
+//! filter that they say, and panics if a promise is broken.
+//!
+//! `libfuzzer/` gives them to cargo-fuzz; `tests/` replays the corpus and runs a bounded number
+//! of random inputs in every `cargo test`.
+#![expect(clippy::expect_used, reason = "a broken promise is told by a panic")]
+
+mod adapter;
+mod configuration;
+mod matching;
+mod mock;
+pub mod model;
+
+pub use adapter::adapter;
+pub use configuration::configuration;
+pub use matching::matching;
+
+/// A fuzz target: its name, and what it does with an input.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 3] = [
+    ("adapter", adapter),
+    ("configuration", configuration),
+    ("matching", matching),
+];

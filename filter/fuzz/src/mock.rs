@@ -1,0 +1,179 @@
+//! A host that does anything: every answer is what the input says, a status or bytes.
+
+use arbitrary::Unstructured;
+use faultline_filter::host::{Answer, Headers, Host, MetricId, MetricKind, Status};
+use faultline_filter_core::problem::Problem;
+use std::cell::RefCell;
+
+/// Configurations worth having often.
+const CONFIGURATIONS: [&str; 7] = [
+    r#"{"routes":[{"path":"/log","methods":["GET"],"observe":"log"}]}"#,
+    r#"{"routes":[{"prefix":"/","observe":"all"}],"labels":true}"#,
+    r#"{"routes":[{"path":"/"},{"path":"/log","observe":"log"},{"prefix":"/s/","observe":"s"}],"fallback":"observe"}"#,
+    r#"{"routes":[]}"#,
+    r#"{"routes":[{"path":"/log","observe":"log"},{"path":"/log"}]}"#,
+    "{",
+    "",
+];
+
+/// Values of headers and properties worth having often.
+const VALUES: [&[u8]; 16] = [
+    b"/log",
+    b"/",
+    b"/s/a?b",
+    b"/nowhere",
+    b"GET",
+    b"POST",
+    b"200",
+    b"504",
+    b"99999",
+    b"via_upstream",
+    b"\xff\xfe\0",
+    &[4, 0x82, 0, 0, 0, 0, 0, 0],
+    &[200, 0, 0, 0, 0, 0, 0, 0],
+    &[3, 0, 0, 0, 0, 0, 0, 0],
+    &[0xff; 8],
+    &[0; 9],
+];
+
+/// What was asked of the host.
+#[derive(Default)]
+pub(crate) struct Asked {
+    /// Names of the metrics it defined, by id.
+    pub(crate) defined: Vec<(MetricKind, String)>,
+    /// How often requests were counted: `faultline_requests`, any route, any outcome.
+    pub(crate) requests: u64,
+    /// How many answers were sent.
+    pub(crate) answers: u64,
+    /// How many lines were logged.
+    pub(crate) lines: u64,
+}
+
+/// The host.
+pub(crate) struct Mock<'a> {
+    input: RefCell<Unstructured<'a>>,
+    pub(crate) asked: RefCell<Asked>,
+}
+
+impl<'a> Mock<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            input: RefCell::new(Unstructured::new(bytes)),
+            asked: RefCell::default(),
+        }
+    }
+
+    /// Reads from the input.
+    pub(crate) fn read<T>(&self, from: impl FnOnce(&mut Unstructured<'a>) -> T) -> T {
+        from(&mut self.input.borrow_mut())
+    }
+
+    /// Success more often than not.
+    fn status(&self) -> Answer<()> {
+        self.read(|input| match input.ratio(3, 4) {
+            Ok(false) => Err(Status(input.arbitrary().unwrap_or(u32::MAX))),
+            _ => Ok(()),
+        })
+    }
+
+    fn value(&self) -> Answer<Vec<u8>> {
+        self.status()?;
+        Ok(
+            self.read(|input| match input.int_in_range(0..=19).unwrap_or(0) {
+                0 => vec![b'a'; 1 << 20],
+                1 => vec![0xff; 1 << 20],
+                2..=4 => input.arbitrary().unwrap_or_default(),
+                _ => input
+                    .choose(&VALUES)
+                    .map(|value| value.to_vec())
+                    .unwrap_or_default(),
+            }),
+        )
+    }
+}
+
+impl Host for Mock<'_> {
+    type Bytes = Vec<u8>;
+
+    fn configuration(&self) -> Answer<Vec<u8>> {
+        self.status()?;
+        Ok(self.read(|input| match input.ratio(7, 8) {
+            Ok(false) => input.arbitrary().unwrap_or_default(),
+            _ => input
+                .choose(&CONFIGURATIONS)
+                .map(|text| text.as_bytes().to_vec())
+                .unwrap_or_default(),
+        }))
+    }
+
+    fn header(&self, _of: Headers, _name: &str) -> Answer<Vec<u8>> {
+        self.value()
+    }
+
+    fn add_header(&self, _to: Headers, name: &str, value: &str) -> Answer<()> {
+        let is_plain = |text: &str| text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        assert!(is_plain(name) && is_plain(value), "{name}: {value}");
+        self.status()
+    }
+
+    fn property(&self, _path: &str) -> Answer<Vec<u8>> {
+        self.value()
+    }
+
+    fn set_property(&self, _path: &str, _value: &str) -> Answer<()> {
+        self.status()
+    }
+
+    fn now(&self) -> Answer<u64> {
+        self.status()?;
+        Ok(self.read(|input| input.arbitrary().unwrap_or_default()))
+    }
+
+    fn answer(&self, problem: &Problem<'_>) -> Answer<()> {
+        assert!(matches!(problem.status, 404 | 405));
+        self.asked.borrow_mut().answers += 1;
+        self.status()
+    }
+
+    fn define(&self, kind: MetricKind, name: &str) -> Answer<MetricId> {
+        self.status()?;
+        let defined = &mut self.asked.borrow_mut().defined;
+        let is_known = defined.iter().any(|(_, known)| known == name);
+        assert!(!is_known, "{name} is defined again: an id is lost");
+        defined.push((kind, name.to_owned()));
+        Ok(MetricId(u32::try_from(defined.len()).unwrap_or(u32::MAX)))
+    }
+
+    fn add(&self, counter: MetricId, count: i64) -> Answer<()> {
+        assert!(count > 0, "a counter does not go backwards");
+        let asked = &mut *self.asked.borrow_mut();
+        let (kind, name) = defined(asked, counter);
+        assert_eq!(kind, MetricKind::Counter, "{name}");
+        if name.contains("faultline_requests") {
+            assert_eq!(count, 1);
+            asked.requests += 1;
+        }
+        self.status()
+    }
+
+    fn record(&self, histogram: MetricId, _value: u64) -> Answer<()> {
+        let (kind, name) = defined(&self.asked.borrow(), histogram);
+        assert_eq!(kind, MetricKind::Histogram, "{name}");
+        self.status()
+    }
+
+    fn log_error(&self, line: &str) {
+        assert!(!line.contains('\n'), "{line}");
+        self.asked.borrow_mut().lines += 1;
+    }
+}
+
+/// The metric of an id that was handed out.
+fn defined(asked: &Asked, MetricId(id): MetricId) -> (MetricKind, String) {
+    let place = usize::try_from(id).unwrap_or_default().wrapping_sub(1);
+    asked
+        .defined
+        .get(place)
+        .cloned()
+        .expect("an id the host gave")
+}

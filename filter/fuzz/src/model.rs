@@ -1,0 +1,94 @@
+//! What the guard decides, said slowly: a path as Envoy's normalisation leaves it, by the rules
+//! of RFC 3986, and the routes tried one after the other.
+
+use faultline_filter_core::{Pattern, Route};
+
+/// What the guard says to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// It goes on.
+    Allowed,
+    /// 405.
+    MethodNotAllowed,
+    /// 404.
+    Unknown,
+}
+
+/// The decision over a `:path` as the filter sees it.
+pub fn decide(routes: &[Route], target: &[u8], method: Option<&[u8]>) -> Decision {
+    let path: Vec<u8> = target
+        .iter()
+        .copied()
+        .take_while(|byte| *byte != b'?')
+        .collect();
+    let mut matching = routes.iter().filter(|route| matches(&route.pattern, &path));
+    let first = matching.next();
+    assert!(matching.next().is_none(), "two routes match {path:?}");
+    match first.map(|route| &route.methods) {
+        None => Decision::Unknown,
+        Some(None) => Decision::Allowed,
+        Some(Some(methods)) => {
+            let mut names = methods.allow().split(", ");
+            match method {
+                Some(method) if names.any(|name| name.as_bytes() == method) => Decision::Allowed,
+                _ => Decision::MethodNotAllowed,
+            }
+        }
+    }
+}
+
+fn matches(pattern: &Pattern, path: &[u8]) -> bool {
+    match pattern {
+        Pattern::Exact(exact) => exact.as_bytes() == path,
+        Pattern::Prefix(prefix) => path.starts_with(prefix.as_bytes()) && says_one_thing(path),
+    }
+}
+
+/// Whether `path` reads as the same path to every server: decode it fully, and look for what
+/// could be read in another way.
+fn says_one_thing(path: &[u8]) -> bool {
+    let Some(decoded) = decode(path) else {
+        return false;
+    };
+    let ambiguous = |byte: &u8| byte.is_ascii_control() || b"\\;#".contains(byte);
+    let overlong = |pair: &[u8]| matches!(pair, [0xe0, 0x80..=0x9f] | [0xf0, 0x80..=0x8f]);
+    let never_utf8 = |byte: &u8| matches!(byte, 0xc0 | 0xc1 | 0xf5..);
+    if decoded.iter().any(ambiguous)
+        || decoded.iter().any(never_utf8)
+        || decoded.windows(2).any(overlong)
+    {
+        return false;
+    }
+    let mut segments: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
+    // Before the first slash, and after the last, nothing is as it should be.
+    let last = segments.pop();
+    !segments.iter().skip(1).any(|segment| segment.is_empty())
+        && !segments
+            .into_iter()
+            .chain(last)
+            .any(|segment| segment == b"." || segment == b"..")
+}
+
+/// `path` without its escapes; `None` if one is broken, or hides what separates or escapes.
+fn decode(path: &[u8]) -> Option<Vec<u8>> {
+    let mut decoded = Vec::new();
+    let mut rest = path.iter();
+    while let Some(&byte) = rest.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let byte = escaped(&[*rest.next()?, *rest.next()?])?;
+        if b"./%?".contains(&byte) {
+            return None;
+        }
+        decoded.push(byte);
+    }
+    Some(decoded)
+}
+
+fn escaped(digits: &[u8; 2]) -> Option<u8> {
+    let digits = str::from_utf8(digits).ok()?;
+    let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    u8::from_str_radix(digits, 16).ok().filter(|_| is_hex)
+}

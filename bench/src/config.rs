@@ -172,7 +172,10 @@ fn lua_script(routes: usize) -> String {
         push(&mut script, format_args!("local {name} = [==[{text}]==]\n"));
     }
     script.push_str("local open = {}\n");
-    for (name, observed) in [("allowed", false), ("observed", true)] {
+    for (name, observed) in [
+        ("allowed", "nil".to_owned()),
+        ("observed", format!("{OBSERVED:?}")),
+    ] {
         push(
             &mut script,
             format_args!(

@@ -51,7 +51,7 @@ struct Entry {
 /// Measures `variants`; `progress` is told how many of how many slices are done.
 ///
 /// # Errors
-/// An Envoy does not start, an answer is wrong, or the filter did not count what it was asked.
+/// An Envoy does not start, an answer is wrong, or a guard did not count what it was asked.
 pub(crate) async fn measure(
     variants: &[Variant],
     module: &Path,

@@ -144,3 +144,65 @@ fn write_variant(f: &mut fmt::Formatter<'_>, one: &Measured) -> fmt::Result {
 fn spread(quartiles: &Quartiles) -> String {
     format!("{:.2}–{:.2}", quartiles.lower, quartiles.upper)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        environment::{Environment, Moment},
+        report::compare,
+        rounds::Method,
+        variant::{Kind, Setup, Variant},
+    };
+
+    fn measured(guard: Guard, ratio: f64) -> Measured {
+        let setup = Setup { guard, routes: 10 };
+        let path = Kind::Allowed;
+        let variant = Variant { setup, path };
+        Measured {
+            name: variant.to_string(),
+            variant,
+            ratio: Quartiles {
+                lower: ratio,
+                median: ratio,
+                upper: ratio,
+            },
+            ratios: vec![ratio],
+            cpu_microseconds: 12.3,
+            requests: 456,
+        }
+    }
+
+    fn table(lua: f64, faultline: f64) -> String {
+        let variants = vec![
+            measured(Guard::Lua, lua),
+            measured(Guard::Faultline, faultline),
+        ];
+        let now = Moment::now();
+        Report {
+            environment: Environment::between(now, now, "1.39.3".to_owned()),
+            method: Method {
+                rounds: 1,
+                slice_seconds: 1.0,
+                connections: 16,
+            },
+            module_bytes: 100_000,
+            memory: Vec::new(),
+            comparisons: compare(&variants),
+            variants,
+        }
+        .to_string()
+    }
+
+    #[test]
+    fn rows_are_aligned_and_the_verdict_follows_the_figures() {
+        let within = table(1.5, 1.8);
+        let row = "    10  allowed   faultline          1.80  1.80–1.80      12.3       456\n";
+        assert!(within.contains(row), "{within}");
+        assert!(within.contains("at most 1.20 ×"), "{within}");
+        assert!(within.contains("within the bound of 1.3\n"), "{within}");
+        let above = table(1.5, 2.1);
+        assert!(above.contains("at most 1.40 ×"), "{above}");
+        assert!(above.contains("ABOVE the bound of 1.3\n"), "{above}");
+    }
+}

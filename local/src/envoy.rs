@@ -99,9 +99,10 @@ impl Plan<'_> {
             "static_resources": {"clusters": self.clusters()},
             "stats_config": {"stats_tags": self.stat_tags()},
             "layered_runtime": {"layers": [
-                // As Istio: what follows a # is cut off, not refused.
+                // As Istio: what follows a # is cut off, not refused; its patterns of callers may be long.
                 {"name": "static", "static_layer": {
                     "envoy.reloadable_features.http_reject_path_with_fragment": false,
+                    "re2.max_program_size.error_level": 32_768,
                 }},
                 // Lets the fault be turned off: /runtime_modify?fault.http.delay.fixed_delay_percent=0
                 {"name": "admin", "admin_layer": {}},

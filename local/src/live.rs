@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::console::{Colour, Paint};
 
 /// The line above the first request.
-pub const HEAD: &str = "time          method  path                      status  attempts  outcome             duration";
+pub const HEAD: &str = "time (UTC)    method  path                      status  attempts  outcome             duration";
 
 /// A line of the access log as a person reads it; `None` if it is not one, or of a request that came
 /// before `since`.

@@ -54,7 +54,7 @@ async fn act(options: &Options) -> Result<ExitCode, Error> {
         // Not to be ended together with the terminal.
         rustix::process::setsid().map_err(|error| Error::io("leave the session")(error.into()))?;
     }
-    let mut console = Console::new(options.steps_before, if options.skip_proof { 3 } else { 4 });
+    let mut console = Console::new(options.steps_before, 4);
     let (made, lock) = tokio::select! {
         made = prepare::make(options, &mut console) => made?,
         () = signals.next() => return Ok(ExitCode::FAILURE),

@@ -199,34 +199,42 @@ impl Run {
         self.proof != Proof::Failed
     }
 
-    /// Says where everything is.
+    /// Says where everything is, and what to try there.
     pub fn show_places(&self, console: &Console) {
-        let strong = |text: &str| console.colour().paint(Paint::Bold, text);
-        let url = &self.made.file.gateway_url;
-        say("");
-        say(&format!("{}  the gateway: curl -i {url}/log", strong(url)));
-        let admin = &self.made.file.admin_url;
-        say(&format!(
-            "{}  Envoy: {admin}/stats/prometheus?filter=faultline",
-            strong(admin)
-        ));
-        for caller in &self.made.file.callers {
+        let RunFile {
+            gateway_url,
+            admin_url,
+            callers,
+            ..
+        } = &self.made.file;
+        let mut places = vec![
+            (
+                "gateway",
+                gateway_url.clone(),
+                format!("in a browser, or curl -i {gateway_url}/log"),
+            ),
+            (
+                "envoy",
+                admin_url.clone(),
+                format!("curl '{admin_url}/stats/prometheus?filter=faultline'"),
+            ),
+        ];
+        for caller in callers {
             let url = format!("http://{}", caller.address);
             let host = Service::LogAgent.host();
-            say(&format!(
-                "{}  as {} inside the mesh: curl -i -H 'Host: {host}' {url}/logs",
-                strong(&url),
-                caller.name
-            ));
+            let call = format!("curl -i -H 'Host: {host}' {url}/logs");
+            places.push((&caller.name, url, call));
         }
-        say(&format!(
-            "{}  logs, and what the suite reads",
-            self.made.folder.path().display()
-        ));
-        let admin = &self.made.file.admin_url;
-        say(&format!(
-            "Without the fault: curl -X POST '{admin}/runtime_modify?fault.http.delay.fixed_delay_percent=0'"
-        ));
+        let percent = "fault.http.delay.fixed_delay_percent";
+        let off = format!("curl -X POST '{admin_url}/runtime_modify?{percent}=0'");
+        places.push(("no fault", String::new(), off));
+        let logs = self.made.folder.path().join("logs");
+        places.push(("logs", String::new(), logs.display().to_string()));
+        say("");
+        for (name, url, what) in places {
+            let name = console.colour().paint(Paint::Bold, &format!("{name:8}"));
+            say(&format!("{name}  {url:22}  {what}"));
+        }
     }
 
     /// Shows requests from now on.

@@ -17,7 +17,7 @@ fn a_detached_run_is_left_asked_after_and_ended() {
     let said = text(&started.stdout);
     assert!(started.status.success(), "{said}{}", text(&started.stderr));
     assert!(
-        said.contains("3/3  Wait") && said.contains("It goes on running"),
+        said.contains("3/4  Wait") && said.contains("It goes on running"),
         "{said}"
     );
     let file = place.run_file();

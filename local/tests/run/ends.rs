@@ -38,7 +38,12 @@ fn in_the_foreground_it_shows_requests_and_ends_with_ctrl_c() {
         !said.contains('\x1b'),
         "colour, although this is no terminal"
     );
-    for step in ["1/3  Check", "2/3  Start", "3/3  Wait"] {
+    for step in [
+        "1/4  Check",
+        "2/4  Start",
+        "3/4  Wait",
+        "4/4  Prove    0.0 s  SKIPPED",
+    ] {
         assert!(said.contains(step), "{said}");
     }
     eventually("the entry, although its caller saw a 504", || {
@@ -95,7 +100,7 @@ fn killed_it_takes_every_process_with_it() {
     assert!(file.path.exists(), "nobody could remove it");
 
     let mut next = Foreground::start(place.command(&["--skip-proof"]));
-    next.says("3/3  Wait");
+    next.says("3/4  Wait");
     assert!(!file.path.exists(), "the next run has not removed it");
     let file = place.run_file();
     next.signal(Signal::INT);
@@ -124,7 +129,7 @@ fn without_its_proxy_it_ends_and_says_why() {
 fn interrupted_while_it_starts_it_leaves_nothing() {
     let place = Place::new(4);
     let mut run = Foreground::start(place.command(&["--skip-proof"]));
-    run.says("1/3  Check");
+    run.says("1/4  Check");
     run.signal(Signal::INT);
     assert!(run.ended().is_some(), "{}", run.said());
     assert!(!place.state().exists());

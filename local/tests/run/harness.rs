@@ -192,10 +192,14 @@ impl Foreground {
     }
 
     /// Waits until it says so.
-    pub(crate) fn says(&self, text: &str) {
-        let what = format!("{text:?}");
-        let found = try_eventually(|| self.said().contains(text).then_some(()));
-        assert!(found.is_some(), "it never said {what}: {}", self.said());
+    pub(crate) fn says(&mut self, text: &str) {
+        let found = try_eventually(|| {
+            // Asked first: what it said last is there once it has ended.
+            let ended = self.child.try_wait().unwrap().is_some();
+            let found = self.said().contains(text);
+            (found || ended).then_some(found)
+        });
+        assert_eq!(found, Some(true), "it never said {text:?}: {}", self.said());
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

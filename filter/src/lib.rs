@@ -14,7 +14,7 @@ pub mod host;
 mod metrics;
 mod plugin;
 #[cfg_attr(
-    not(target_arch = "wasm32"),
+    not(any(target_arch = "wasm32", test)),
     expect(
         dead_code,
         reason = "only the binary interface gets memory from the host"

@@ -2,11 +2,15 @@
 
 use crate::Error;
 use futures_util::{FutureExt, StreamExt, stream};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
+    header::{CONNECTION, UPGRADE},
+};
+use http_body_util::{BodyExt, Empty, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
-    body::{Bytes, Frame, Incoming},
+    body::{Body, Bytes, Frame, Incoming},
     service::service_fn,
+    upgrade::OnUpgrade,
 };
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
@@ -39,6 +43,13 @@ pub enum Step {
     Reset,
     /// The same after the headers of a 200 and half of its body.
     ResetMidBody,
+    /// Answers 200 at once and sends the request's body back as it comes, trailers too.
+    Echo {
+        /// Headers; a name may come more than once.
+        headers: Vec<(&'static str, &'static str)>,
+    },
+    /// Switches to the protocol asked for, over HTTP/1.1, and then sends every byte back.
+    Upgrade,
 }
 
 impl Step {
@@ -135,7 +146,9 @@ async fn serve(listener: TcpListener, script: Arc<Script>, seen: Arc<Mutex<Vec<S
             });
             let server = auto::Builder::new(TokioExecutor::new());
             // An error here is one the script asked for, or the proxy's leaving.
-            let _ = server.serve_connection(TokioIo::new(stream), service).await;
+            let _ = server
+                .serve_connection_with_upgrades(TokioIo::new(stream), service)
+                .await;
         });
     }
 }
@@ -145,6 +158,8 @@ async fn respond(
     script: &Arc<Script>,
     seen: &Arc<Mutex<Vec<Seen>>>,
 ) -> Result<Response<UnsyncBoxBody<Bytes, io::Error>>, io::Error> {
+    let mut request = request;
+    let on_upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
     let request = {
         let mut seen = lock(seen);
@@ -160,28 +175,66 @@ async fn respond(
         seen.push(request.clone());
         request
     };
+    let step = script(&request);
+    match step {
+        Step::Echo { headers } => {
+            return answer(StatusCode::OK, headers, body.map_err(io::Error::other));
+        }
+        Step::Upgrade => return upgrade(&request, on_upgrade),
+        _ => {}
+    }
     // Read whole, so that an unread body never looks like a fault.
     body.collect().await.map_err(io::Error::other)?;
-    match script(&request) {
+    match step {
         Step::Answer {
             status,
             headers,
             body,
-        } => {
-            let mut response = Response::builder().status(status);
-            for (name, value) in headers {
-                response = response.header(name, value);
-            }
-            let body = Full::new(body)
-                .map_err(|never| match never {})
-                .boxed_unsync();
-            response.body(body).map_err(io::Error::other)
-        }
-        Step::Stall => future::pending().await,
+        } => answer(
+            status,
+            headers,
+            Full::new(body).map_err(|never| match never {}),
+        ),
         Step::StallMidBody => Ok(Response::new(half_a_body(future::pending()))),
         Step::Reset => Err(reset()),
         Step::ResetMidBody => Ok(Response::new(half_a_body(reset_after_flush()))),
+        Step::Stall | Step::Echo { .. } | Step::Upgrade => future::pending().await,
     }
+}
+
+fn answer(
+    status: StatusCode,
+    headers: Vec<(&'static str, &'static str)>,
+    body: impl Body<Data = Bytes, Error = io::Error> + Send + 'static,
+) -> Result<Response<UnsyncBoxBody<Bytes, io::Error>>, io::Error> {
+    let mut response = Response::builder().status(status);
+    for (name, value) in headers {
+        response = response.header(name, value);
+    }
+    response.body(body.boxed_unsync()).map_err(io::Error::other)
+}
+
+/// Switches protocols; from then on every byte goes back, until the other side ends.
+fn upgrade(
+    request: &Seen,
+    upgraded: OnUpgrade,
+) -> Result<Response<UnsyncBoxBody<Bytes, io::Error>>, io::Error> {
+    tokio::spawn(async move {
+        let Ok(stream) = upgraded.await else { return };
+        let (mut reader, mut writer) = tokio::io::split(TokioIo::new(stream));
+        // An error is the other side's leaving.
+        let _ = tokio::io::copy(&mut reader, &mut writer).await;
+    });
+    let protocol = request.headers.get(UPGRADE).cloned();
+    Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(CONNECTION, "upgrade")
+        .header(
+            UPGRADE,
+            protocol.unwrap_or(HeaderValue::from_static("none")),
+        )
+        .body(Empty::new().map_err(|never| match never {}).boxed_unsync())
+        .map_err(io::Error::other)
 }
 
 /// Half of a body, then whatever `rest` does.

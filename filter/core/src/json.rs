@@ -77,7 +77,7 @@ impl<'a> Node<'a> {
             .ok_or_else(|| self.error("must be an object"))?;
         match map.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             Some((name, value)) => Err(Node {
-                key: Key::Field(&self.key, &printable(name)),
+                key: Key::Field(&self.key, &printable_name(name)),
                 value,
             }
             .error(format!("unknown key; known are {}", known.join(", ")))),
@@ -128,6 +128,14 @@ fn shown(value: &Value) -> String {
         Value::String(text) => format!("\"{}\"", printable(text)),
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "an object".to_owned(),
+    }
+}
+
+/// A key's name as an error may show it: an empty one can be seen.
+fn printable_name(name: &str) -> String {
+    match name {
+        "" => "\"\"".to_owned(),
+        _ => printable(name),
     }
 }
 

@@ -110,6 +110,11 @@ impl RouteTable {
         Ok(Self { sorted })
     }
 
+    /// All routes, sorted by their text.
+    pub fn as_slice(&self) -> &[Route] {
+        &self.sorted
+    }
+
     /// The route that matches `path` (without a query), if any.
     pub fn find(&self, path: &[u8]) -> Option<&Route> {
         let after = self

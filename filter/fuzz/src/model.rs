@@ -92,3 +92,53 @@ fn escaped(digits: &[u8; 2]) -> Option<u8> {
     let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
     u8::from_str_radix(digits, 16).ok().filter(|_| is_hex)
 }
+
+/// A path as Envoy's normalisation leaves it: what needs no escape is written without one, a
+/// backslash is a slash (RFC 3986, section 6.2.2, and what browsers do), and then dot segments go
+/// (section 5.2.4). For printable ASCII without what a path may not hold, and without `;` behind
+/// dots, where versions of Envoy differ.
+pub fn normalise(path: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    let mut rest = path;
+    while let Some((&first, tail)) = rest.split_first() {
+        let (written, tail) = match rest {
+            [b'%', high, low, tail @ ..] => match escaped(&[*high, *low]) {
+                Some(byte) if is_unreserved(byte) => (vec![byte], tail),
+                Some(_) => (vec![b'%', *high, *low], tail),
+                None => (vec![b'%'], rest.get(1..).unwrap_or_default()),
+            },
+            [b'\\', tail @ ..] => (vec![b'/'], tail),
+            _ => (vec![first], tail),
+        };
+        plain.extend(written);
+        rest = tail;
+    }
+
+    let mut kept: Vec<&[u8]> = Vec::new();
+    let segments: Vec<&[u8]> = plain.split(|byte| *byte == b'/').skip(1).collect();
+    let last = segments.len().saturating_sub(1);
+    for (place, segment) in segments.into_iter().enumerate() {
+        match segment {
+            b"." => {}
+            b".." => {
+                kept.pop();
+            }
+            name => {
+                kept.push(name);
+                continue;
+            }
+        }
+        // Dots at the end leave the slash before them.
+        if place == last {
+            kept.push(b"");
+        }
+    }
+    kept.into_iter()
+        .flat_map(|segment| [b"/", segment].concat())
+        .collect()
+}
+
+/// RFC 3986, section 2.3.
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}

@@ -97,28 +97,3 @@ pub(crate) async fn get(address: SocketAddr, target: &str) -> Response {
     let response = send(address, &request(b"GET", target.as_bytes())).await;
     response.unwrap_or_else(|| panic!("no response for {target}"))
 }
-
-/// The status of one request over HTTP/2 without TLS, and its `proxy-status`.
-pub(crate) async fn http2(address: SocketAddr, method: &str, target: &str) -> (u16, String) {
-    let stream = TcpStream::connect(address).await.unwrap();
-    let (mut sender, connection) = hyper::client::conn::http2::handshake(
-        hyper_util::rt::TokioExecutor::new(),
-        hyper_util::rt::TokioIo::new(stream),
-    )
-    .await
-    .unwrap();
-    let connection = tokio::spawn(connection);
-    let request = http::Request::builder()
-        .method(method)
-        .uri(format!("http://test{target}"))
-        .body(http_body_util::Empty::<hyper::body::Bytes>::new())
-        .unwrap();
-    let response = timeout(DEADLINE, sender.send_request(request))
-        .await
-        .unwrap()
-        .unwrap();
-    connection.abort();
-    let status = response.headers().get("proxy-status");
-    let status = status.map(|value| value.to_str().unwrap().to_owned());
-    (response.status().as_u16(), status.unwrap_or_default())
-}

@@ -65,10 +65,7 @@ async fn a_refused_update_leaves_the_configuration_before() {
 
     discover(&discovered, &good);
     let mut proxy = Proxy::to(&upstream, &json!({}));
-    proxy.plugin = json!({"name": "faultline.test", "config_discovery": {
-        "config_source": {"path_config_source": {"path": discovered}},
-        "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
-    }});
+    proxy.plugin = discovery(&discovered);
     let (envoy, address) = proxy.start().await;
     let statuses = async || {
         [
@@ -96,8 +93,16 @@ async fn a_refused_update_leaves_the_configuration_before() {
     assert_eq!(get(address, "/other").await.status, 404);
 }
 
-/// Envoy watches for moves.
-fn discover(path: &Path, configuration: &str) {
+/// The plugin as what this file says, now and whenever it changes.
+pub(crate) fn discovery(path: &Path) -> Value {
+    json!({"name": "faultline.test", "config_discovery": {
+        "config_source": {"path_config_source": {"path": path}},
+        "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
+    }})
+}
+
+/// Changes the configuration. Envoy watches for moves.
+pub(crate) fn discover(path: &Path, configuration: &str) {
     let resource: Value = json!({
         "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
         "name": "faultline.test",

@@ -3,11 +3,13 @@
 use crate::{
     annotations::{proxy_status, server_timing},
     client::{Response, get, request, send},
+    http2,
     proxy::Proxy,
     scenario::{self, Client, Scenario},
     statistics::{counted, exported, logged},
 };
 use faultline_testbed::{Envoy, Step, Upstream, until};
+use http_body_util::BodyExt;
 use serde_json::json;
 use std::net::SocketAddr;
 use tokio::{
@@ -24,6 +26,31 @@ const AT_MOST_MS: f64 = 20_000.0;
 
 #[tokio::test]
 async fn every_outcome_is_announced_counted_and_logged() {
+    every_outcome(Protocol::Http1).await;
+}
+
+#[tokio::test]
+async fn every_outcome_over_http2_likewise() {
+    every_outcome(Protocol::Http2).await;
+}
+
+/// What the client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+impl Protocol {
+    async fn get(self, address: SocketAddr, target: &str) -> Response {
+        match self {
+            Self::Http1 => get(address, target).await,
+            Self::Http2 => http2::send(address, "GET", target).await,
+        }
+    }
+}
+
+async fn every_outcome(protocol: Protocol) {
     let scenarios = scenario::all();
     let upstream = {
         let scenarios = scenarios.clone();
@@ -35,7 +62,7 @@ async fn every_outcome_is_announced_counted_and_logged() {
     let proxy = proxy(&scenarios, &upstream, closed.local_addr().unwrap());
     let (envoy, address) = proxy.start().await;
     for scenario in &scenarios {
-        run(scenario, &envoy, address, &upstream).await;
+        run(scenario, protocol, &envoy, address, &upstream).await;
     }
 }
 
@@ -66,12 +93,18 @@ fn closed() -> TcpSocket {
     socket
 }
 
-async fn run(scenario: &Scenario, envoy: &Envoy, address: SocketAddr, upstream: &Upstream) {
+async fn run(
+    scenario: &Scenario,
+    protocol: Protocol,
+    envoy: &Envoy,
+    address: SocketAddr,
+    upstream: &Upstream,
+) {
     let name = scenario.name;
     let mut before = 0;
     if scenario.outcome == "rate_limited" {
         assert_eq!(
-            get(address, &scenario.path()).await.status,
+            protocol.get(address, &scenario.path()).await.status,
             200,
             "the only token"
         );
@@ -81,12 +114,14 @@ async fn run(scenario: &Scenario, envoy: &Envoy, address: SocketAddr, upstream: 
 
     match scenario.client {
         Client::Stays => {
-            let response = get(address, &scenario.path()).await;
+            let response = protocol.get(address, &scenario.path()).await;
             assert_eq!(Some(response.status), scenario.status, "{name}");
             check_annotations(scenario, &response);
         }
-        Client::LeavesBeforeHeaders => leave(scenario, address, upstream, None).await,
-        Client::LeavesMidBody => leave(scenario, address, upstream, Some(b"half of ")).await,
+        leaving => match protocol {
+            Protocol::Http1 => leave(scenario, address, upstream, leaving).await,
+            Protocol::Http2 => leave_http2(scenario, address, upstream, leaving).await,
+        },
     }
 
     counted(
@@ -153,26 +188,46 @@ fn check_annotations(scenario: &Scenario, response: &Response) {
     assert_eq!(attempts, expected, "{name}");
 }
 
-/// Sends the request, waits until the upstream has it (and the client these bytes), and leaves.
-async fn leave(
-    scenario: &Scenario,
-    address: SocketAddr,
-    upstream: &Upstream,
-    bytes: Option<&[u8]>,
-) {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = request(b"GET", scenario.path().as_bytes());
-    stream.write_all(&request).await.unwrap();
+/// The first half of a body that the client leaves in the middle of.
+const HALF: &[u8] = b"half of ";
+
+async fn arrived(scenario: &Scenario, upstream: &Upstream) {
     let arrived = until("the upstream to have the request", async || {
         (!upstream.seen_at(&scenario.path()).is_empty()).then_some(())
     });
     arrived.await.unwrap();
+}
+
+/// Sends the request, waits until the upstream has it (and the client half a body), and leaves.
+async fn leave(scenario: &Scenario, address: SocketAddr, upstream: &Upstream, client: Client) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = request(b"GET", scenario.path().as_bytes());
+    stream.write_all(&request).await.unwrap();
+    arrived(scenario, upstream).await;
     let mut read = Vec::new();
-    while bytes.is_some_and(|bytes| !read.windows(bytes.len()).any(|window| window == bytes)) {
+    while client == Client::LeavesMidBody && !read.windows(HALF.len()).any(|window| window == HALF)
+    {
         let mut buffer = [0; 1024];
         let length = stream.read(&mut buffer).await.unwrap();
         assert_ne!(length, 0, "closed before {read:?}");
         read.extend_from_slice(&buffer[..length]);
+    }
+}
+
+/// The same over HTTP/2.
+async fn leave_http2(
+    scenario: &Scenario,
+    address: SocketAddr,
+    upstream: &Upstream,
+    client: Client,
+) {
+    let (mut exchange, body) = http2::open(address, "GET", &scenario.path(), &[]).await;
+    drop(body);
+    arrived(scenario, upstream).await;
+    if client == Client::LeavesMidBody {
+        let (_, mut body) = exchange.head().await;
+        let frame = body.frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), HALF);
     }
 }
 

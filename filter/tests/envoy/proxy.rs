@@ -83,7 +83,8 @@ impl Proxy {
         Envoy::start(&self.config().to_string()).await
     }
 
-    fn config(&self) -> Value {
+    /// The whole configuration.
+    pub(crate) fn config(&self) -> Value {
         let mut filters = vec![self.plugin.clone()];
         filters.extend(self.filters.iter().cloned());
         let router = typed("extensions.filters.http.router.v3.Router", json!({}));

@@ -203,6 +203,15 @@ pub(crate) fn all() -> Vec<Scenario> {
             .route(to("full", json!({})))
             .ends(503, "overflow")
             .fails("connection_limit_reached", "UO"),
+        Scenario::new("overflow_pending", ok)
+            .route(to("no_queue", json!({})))
+            .ends(503, "overflow")
+            .fails("connection_limit_reached", "UO"),
+        // The upstream's own answer is passed on, since no retry was to be had.
+        Scenario::new("overflow_retries", |_| Step::answer(503, "no"))
+            .route(retrying("no_retries", "5xx"))
+            .ends(503, "overflow")
+            .error("connection_limit_reached", "UO"),
         Scenario::new("refused", ok)
             .route(to("closed", json!({})))
             .ends(503, "unreachable")
@@ -305,21 +314,35 @@ pub(crate) fn filters() -> Vec<Value> {
     ]
 }
 
-/// The clusters they name. Nothing listens at `closed`.
-pub(crate) fn clusters(app: SocketAddr, closed: SocketAddr) -> Vec<Value> {
-    let http2 = json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": typed(
+/// What makes a cluster speak HTTP/2.
+pub(crate) fn http2_options() -> Value {
+    json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": typed(
         "extensions.upstreams.http.v3.HttpProtocolOptions",
         json!({"explicit_http_config": {"http2_protocol_options": {}}}),
-    )});
+    )})
+}
+
+/// The clusters they name. Nothing listens at `closed`.
+pub(crate) fn clusters(app: SocketAddr, closed: SocketAddr) -> Vec<Value> {
     let full = json!({"circuit_breakers": {"thresholds": [{"max_requests": 0, "max_pending_requests": 0}]}});
     vec![
         cluster("app", Some(app), json!({})),
         cluster(
             "app_http2",
             Some(app),
-            json!({"typed_extension_protocol_options": http2}),
+            json!({"typed_extension_protocol_options": http2_options()}),
         ),
         cluster("full", Some(app), full),
+        cluster(
+            "no_queue",
+            Some(app),
+            json!({"circuit_breakers": {"thresholds": [{"max_pending_requests": 0}]}}),
+        ),
+        cluster(
+            "no_retries",
+            Some(app),
+            json!({"circuit_breakers": {"thresholds": [{"max_retries": 0}]}}),
+        ),
         cluster("closed", Some(closed), json!({})),
         cluster("empty", None, json!({})),
     ]

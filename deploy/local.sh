@@ -25,7 +25,7 @@ local_mode() {
     build_local
     arguments+=(--steps-before 1)
   elif [ ! -x "$program" ]; then
-    printf 'deploy.sh: nothing is built here yet; ./deploy.sh --local builds and starts it\n' >&2
+    printf 'deploy.sh: nothing is built here yet: ./deploy.sh --local builds and starts it (its options: docs/local.md)\n' >&2
     exit 1
   fi
   exec "$program" "${arguments[@]}"

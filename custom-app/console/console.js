@@ -69,7 +69,7 @@ async function exchange(run) {
 async function watch(run) {
   const settled = POLICY.timeout + POLICY.delay + 500;
   const query = new URLSearchParams({ limit: 5, q: run.token });
-  for (let gap = 200; run.watching; gap = Math.min(gap * 1.1, 2000)) {
+  for (let gap = 200; run.watching;) {
     await sleep(gap);
     if (!run.watching) return;
     const at = run.now();
@@ -81,6 +81,7 @@ async function watch(run) {
       poll.problem = error.message;
     }
     run.polls.push(poll);
+    gap = poll.count ? 1000 : Math.min(gap * 1.1, 2000);
     run.watching = goesOn(run, settled);
     run.changed();
   }
@@ -164,6 +165,7 @@ async function start(run) {
   await watched;
   if (run.method === 'POST') say(verdict(run, POLICY));
   entries.wake();
+  statuses.wake();
 }
 
 function setBusy(now) {
@@ -238,7 +240,7 @@ drawLanes(find('#trap-lanes'), trapLanes(POLICY), POLICY.delay + 500);
 drawLanes(find('#hop-lanes'), hopLanes(POLICY), POLICY.delay + 500);
 
 const entries = repeat(refreshEntries, 2000, 15_000);
-repeat(refreshStatus, 2000, 15_000);
+const statuses = repeat(refreshStatus, 2000, 15_000);
 
 find('#send').addEventListener('submit', (event) => {
   event.preventDefault();

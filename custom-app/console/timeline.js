@@ -154,9 +154,9 @@ function answerVerdict({ method, answer, failure }, policy) {
   if (outcome === 'overflow') return `${after}: the gateway has ${policy.connections} connections and ${policy.waiting} places to wait, and all are taken.`;
   if (trapped({ answer }, policy)) return `${after}: longer than the timeout of ${plainly(policy.timeout)}, yet neither cut nor retried. Delay and timeout are on one route: the trap.`;
   if (answer.status >= 400) return `${after}${answer.detail ? `: ${answer.detail}` : '.'}`;
-  if (answer.at < policy.perTry && attempts) return `${after}, ${counted(attempts, 'try', 'tries')}: no delay in the way.`;
   const newest = method === 'GET' && answer.detail ? ` ${answer.detail}` : '';
-  return `${after}.${newest}`;
+  const quick = answer.at < policy.perTry && attempts;
+  return `${after}${quick ? `, ${counted(attempts, 'try', 'tries')}: no delay in the way` : ''}.${newest}`;
 }
 
 function entryVerdict({ method, answer, failure, polls, watching }) {

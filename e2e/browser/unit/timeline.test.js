@@ -78,6 +78,7 @@ test('without the filter, nothing is made up', () => {
 test('without the delay, and in the trap', () => {
   const quick = told('faultline;dur=5;desc="ok", attempts;desc="1"', null);
   assert.match(verdict(run({ answer: answered(200, 7, quick) }), policy), /one try: no delay in the way/);
+  assert.match(verdict(run({ answer: answered(200, 7, quick, 'The newest entry: “hello”') }), policy), /in the way\. The newest entry: “hello”/);
   const slow = told('faultline;dur=2003;desc="ok", attempts;desc="1"', null);
   for (const told of [slow, silence]) assert.match(verdict(run({ answer: answered(200, 2005, told) }), policy), /the trap/);
 });

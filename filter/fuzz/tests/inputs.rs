@@ -5,7 +5,7 @@ use faultline_filter_fuzz::TARGETS;
 use proptest::prelude::*;
 use std::{fs, path::Path};
 
-/// Every input that found something new while fuzzing, minimised.
+/// Inputs that found something new while fuzzing.
 #[test]
 fn the_corpus_is_replayed() {
     for (name, target) in TARGETS {

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::case::{Case, Outcome, Tier, Unmet, expect};
 use crate::cases::sightings;
-use crate::cases::tricks::{Refusal, SPELLINGS, Spelling, Trick, tricks};
+use crate::cases::tricks::{Refusal, SPELLINGS, Spelling, Trick, UNSETTLED, tricks};
 use crate::environment::{App, Environment};
 use crate::exchange::Answer;
 use crate::gateway::marker;
@@ -24,7 +24,7 @@ pub(super) const NORMALISED: Case = Case {
     feature: "404",
     name: "normalised",
     tier: Tier::Quick,
-    claim: "other spellings of known paths arrive as those paths",
+    claim: "other spellings of known paths arrive as those paths; one that depends on Envoy's version does, or is refused",
     run: |environment| Box::pin(normalised(environment)),
 };
 
@@ -163,10 +163,48 @@ async fn normalised(environment: &Environment) -> Outcome {
             look,
         )?;
     }
+    let unsettled = unsettled(environment).await?;
     Ok(format!(
-        "{} spellings of /, /status and /log arrived as these",
+        "{} spellings of /, /status and /log arrived as these; {unsettled}",
         SPELLINGS.len()
     ))
+}
+
+async fn unsettled(environment: &Environment) -> Result<String, Unmet> {
+    let mut seen = Vec::new();
+    for Spelling { target, path } in UNSETTLED {
+        let since = Instant::now();
+        let marker = marker("unsettled");
+        let answer = environment
+            .gateway
+            .send_raw(b"GET", target.as_bytes(), &marker)
+            .await?;
+        if sightings::marked_not_found(&answer).is_ok() {
+            let arrived = arrived(environment, &marker, since).await?;
+            expect(
+                arrived.is_empty(),
+                format!("{target} refused and not in custom-app's log"),
+                arrived.join(", "),
+                "the gateway's access log",
+            )?;
+            seen.push(format!("{target} refused"));
+            continue;
+        }
+        let lines = sightings::requests(environment, App::CustomApp, &marker, since, 1).await?;
+        let paths: Vec<_> = lines.iter().filter_map(|line| line.text("path")).collect();
+        expect(
+            answer.status == 200 && paths == [*path],
+            format!("{target} refused, or as {path}"),
+            format!(
+                "{}; in custom-app's log: {}",
+                answer.summary(),
+                paths.join(", ")
+            ),
+            "the gateway's normalisation: meshConfig.pathNormalization",
+        )?;
+        seen.push(format!("{target} as {path}"));
+    }
+    Ok(seen.join(", "))
 }
 
 #[cfg(test)]

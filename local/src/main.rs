@@ -96,9 +96,9 @@ async fn live(up: &mut Run, lock: Lock, options: &Options, console: &mut Console
     }
     // From here on everything listens: no other run can be given the same ports.
     drop(lock);
-    if !options.skip_proof
-        && let Err(error) = up.prove(console).await
-    {
+    if options.skip_proof {
+        console.done("Prove", "SKIPPED: --skip-proof");
+    } else if let Err(error) = up.prove(console).await {
         return failed(error, false);
     }
     up.show_places(console);

@@ -51,8 +51,11 @@ function drawEntry({ id, time, level, message, source }) {
   return row;
 }
 
-/** Draws entries into a list, keeping the rows that are there already. */
+/** Draws entries into a list if they changed; those that were not there before are marked as new. */
 function drawEntries(list, entries) {
+  const ids = entries.map(({ id }) => id).join();
+  if (list.dataset.ids === ids) return;
+  list.dataset.ids = ids;
   const known = new Map([...list.children].map((row) => [row.dataset.id, row]));
   const rows = entries.map((entry) => {
     const row = known.get(entry.id) ?? drawEntry(entry);

@@ -46,10 +46,13 @@ export const button = {
   ask: (page) => page.getByRole('button', { name: 'Ask for the newest' }),
 };
 
-/** The newest run, once its verdict says this. */
-export async function run(page, verdict) {
+/** The newest run, once its verdict says this; what it says instead is in the error. */
+export async function run(page, wanted) {
   const shown = page.getByRole('article').first();
-  await shown.locator('.verdict').filter({ hasText: verdict }).waitFor();
+  const verdict = shown.locator('.verdict');
+  await verdict.filter({ hasText: wanted }).waitFor().catch(async (error) => {
+    throw new Error(`the run says: ${await verdict.textContent({ timeout: 1000 }).catch(() => 'nothing')}`, { cause: error });
+  });
   return shown;
 }
 

@@ -22,7 +22,7 @@ const NOT_APPLICABLE: [&str; 9] = [
 /// First the proof that every start makes, then all the rest.
 #[test]
 fn the_whole_suite_holds() {
-    let place = Place::new(40);
+    let place = Place::alone(40);
     let started = place.output(&["--detach"]);
     let said = text(&started.stdout);
     assert!(started.status.success(), "{said}{}", text(&started.stderr));

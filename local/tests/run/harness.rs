@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, Mutex, Once};
+use std::sync::{Arc, Mutex, Once, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use faultline_local::run_file::RunFile;
@@ -14,6 +14,9 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// Each place has so many ports of its own, from here.
+const FIRST_PORT: u16 = 22_000;
+const EACH: u16 = 40;
 /// How long anything may take before the test has failed.
 const DEADLINE: Duration = Duration::from_secs(90);
 
@@ -29,18 +32,50 @@ pub(crate) fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_faultline-local"))
 }
 
+/// Tests run side by side, except for one that measures time and is alone.
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// How a test has the machine, as long as it has it. A test that failed spoils nothing.
+enum Share {
+    Some {
+        _guard: RwLockReadGuard<'static, ()>,
+    },
+    All {
+        _guard: RwLockWriteGuard<'static, ()>,
+    },
+    Another,
+}
+
 /// Where a run of this program lives, and on which ports.
 pub(crate) struct Place {
     folder: TempDir,
     first_port: u16,
+    _share: Share,
 }
 
 impl Place {
     /// `number` tells the tests apart.
     pub(crate) fn new(number: u16) -> Self {
+        let guard = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
+        Self::with(number, Share::Some { _guard: guard })
+    }
+
+    /// The same while no other test runs.
+    pub(crate) fn alone(number: u16) -> Self {
+        let guard = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
+        Self::with(number, Share::All { _guard: guard })
+    }
+
+    /// A second one for the same test.
+    pub(crate) fn beside(&self) -> Self {
+        Self::with((self.first_port - FIRST_PORT) / EACH + 1, Share::Another)
+    }
+
+    fn with(number: u16, share: Share) -> Self {
         Self {
             folder: TempDir::new().expect("a folder"),
-            first_port: 22_000 + number * 40,
+            first_port: FIRST_PORT + number * EACH,
+            _share: share,
         }
     }
 

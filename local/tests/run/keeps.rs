@@ -31,7 +31,7 @@ fn a_data_folder_that_is_in_use_is_refused() {
     let options = ["--skip-proof", "--data-dir", data.to_str().unwrap()];
     let _run = Foreground::start(place.command(&options));
     place.run_file();
-    let other = Place::new(12);
+    let other = place.beside();
     let output = other.output(&options);
     let told = crate::harness::text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{told}");

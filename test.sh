@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Checks everything, installing what it needs first.
 #
-#   ./test.sh                  format, lints, unit, property, wasm and service tests, the filter in real Envoy
+#   ./test.sh                  format, lints, unit, property, wasm and service tests, the filter in real Envoy,
+#                              the acceptance suite on local mode, the console in a real browser
 #   ./test.sh --cluster        all that, then deploys onto a real cluster of its own (e2e/cluster) and runs
 #                              the acceptance suite there; Linux with apt, as root
 #   ./test.sh --envoys         all that, and the filter in every supported version of Envoy
-#   ./test.sh --only STEP      one step: tools fmt clippy shell yaml doc filter test wasm deny envoys cluster
+#   ./test.sh --only STEP      one step: tools fmt clippy shell yaml doc filter test wasm deny
+#                              console envoys cluster
 #   ./test.sh --list           the steps
 #
 # Tools that no package offers are compiled once into faultline/tools in the user's cache folder.
@@ -16,7 +18,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/faultline
 tools=$cache/tools
 cargo_deny_version=0.20.2
 export PATH=$tools/bin:$PATH
-steps=(tools fmt clippy shell yaml doc filter test wasm deny)
+steps=(tools fmt clippy shell yaml doc filter test wasm deny console)
 
 say() { printf '%s\n' "$*"; }
 die() { printf 'test.sh: %s\n' "$*" >&2; exit 1; }
@@ -41,7 +43,8 @@ debian_packages() {
   while read -r command package; do command -v "$command" >/dev/null || need+=("$package"); done <<<'shellcheck shellcheck
 yamllint yamllint
 musl-gcc musl-tools
-gcc build-essential'
+gcc build-essential
+chromium chromium'
   [ ${#need[@]} -gt 0 ] || return 0
   if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
     say "installing: ${need[*]}"
@@ -71,6 +74,14 @@ step_wasm() {
 }
 # Advisories need a database from the network: .github/workflows/advisories.yml checks them.
 step_deny() { cargo deny --log-level error check bans licenses sources; }
+# The console in a real browser, on a local mode of its own.
+step_console() (
+  state=$(mktemp -d)
+  trap './deploy.sh --local --delete --state-dir "$state" >/dev/null; rm -rf "$state"' EXIT
+  ./deploy.sh --local --detach --skip-proof --state-dir "$state"
+  gateway=$(./deploy.sh --local --status --state-dir "$state" | awk '$1 == "gateway" {print $3}')
+  e2e/browser/run.sh "$gateway"
+)
 step_envoys() { filter/test-versions.sh; }
 step_cluster() { e2e/acceptance.sh; }
 

@@ -56,6 +56,17 @@ export async function run(page, wanted) {
   return shown;
 }
 
+/**
+ * Presses a button and gives the run once it was cut in three tries. The third begins about 150 ms before
+ * the timeout, so a machine that stalls for so long leaves only two: then, and only then, again.
+ */
+export async function threeTries(page, pressed, presses = 3) {
+  await pressed.click();
+  const shown = await run(page, presses > 1 ? /^504 .*(two|three) tries/ : /^504 .*three tries/);
+  const twice = (await shown.locator('.verdict').textContent()).includes('two tries');
+  return twice ? threeTries(page, pressed, presses - 1) : shown;
+}
+
 /** The row of a run's entry among the newest entries, once it is there. */
 export async function row(page, shown) {
   const [token] = /\[[0-9a-f]{8}\]$/.exec(await shown.getByRole('heading').textContent());

@@ -1,7 +1,7 @@
 // What a person does on the page, at both widths and in both colour schemes.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { button, lanes, launch, open, row, run, violations } from '../browser.js';
+import { button, lanes, launch, open, row, run, threeTries, violations } from '../browser.js';
 
 let browser;
 before(async () => { browser = await launch(); });
@@ -19,8 +19,7 @@ for (const [device, width, height] of [['phone', 390, 844], ['desktop', 1280, 90
 
       await page.getByLabel('Message').fill(`from a ${device}`);
       await page.getByLabel('Level').selectOption('warn');
-      await button.send(page).click();
-      const shown = await run(page, /504 Gateway Timeout after .*three tries/);
+      const shown = await threeTries(page, button.send(page));
       const answered = await lanes(shown);
       assert.deepEqual(names(answered), ['this browser', 'the gateway', ...tries, 'the delay', 'the entry']);
       for (const lane of answered.slice(2, 5)) assert.deepEqual(lane.marks, ['span policy', 'point cut'], lane.name);
@@ -34,7 +33,7 @@ for (const [device, width, height] of [['phone', 390, 844], ['desktop', 1280, 90
       assert.ok(total <= end, `the page is ${total} px wide in a window of ${end}`);
       assert.deepEqual(await violations(page), [], 'after a run');
       assert.deepEqual(complaints, []);
-      assert.deepEqual(statuses, [504]);
+      assert.ok(statuses.length > 0 && statuses.every((status) => status === 504), String(statuses));
       await page.context().close();
     });
   }
@@ -42,8 +41,7 @@ for (const [device, width, height] of [['phone', 390, 844], ['desktop', 1280, 90
 
 test('the newest entry is asked for: three tries, and nobody is left who waits', async () => {
   const { page, complaints } = await open(browser);
-  await button.ask(page).click();
-  const all = await lanes(await run(page, /504 Gateway Timeout after .*three tries/));
+  const all = await lanes(await threeTries(page, button.ask(page)));
   assert.deepEqual(names(all), ['this browser', 'the gateway', ...tries, 'the delay']);
   assert.match(await page.locator('.headers').textContent(), /server-timing: .*attempts.*proxy-status: .*http_response_timeout/);
   assert.deepEqual(complaints, []);

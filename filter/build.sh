@@ -24,8 +24,9 @@ main() {
     module=$target/filter/plugin.wasm
     # The remapping keeps this machine's paths out of the module: equal sources, equal bytes.
     local flags=--remap-path-prefix=$root=.
-    # The linker's own choice for the stack is 1 MiB, in every VM of every worker.
-    flags+=' -C link-arg=-zstack-size=32768'
+    # The linker's own choice for the stack is 1 MiB, in every VM of every worker. A configuration nested as
+    # deep as serde_json reads (128 levels) overflows 32 KiB and fits in 64; a test sends one.
+    flags+=' -C link-arg=-zstack-size=131072'
     for source in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
         flags+=" --remap-path-prefix=$source="
     done

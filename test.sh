@@ -5,7 +5,7 @@
 #                              the acceptance suite on local mode, the console in a real browser
 #   ./test.sh --cluster        all that, then deploys onto a real cluster of its own (e2e/cluster) and runs
 #                              the acceptance suite there; Linux with apt, as root
-#   ./test.sh --envoys         all that, and the filter in every supported version of Envoy
+#   ./test.sh --envoys         all that, and filter and local mode in every supported version of Envoy
 #   ./test.sh --only STEP      one step: tools fmt clippy shell yaml doc filter test wasm deny
 #                              console envoys cluster
 #   ./test.sh --list           the steps

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the filter's tests in every version of Envoy it supports, one after the other.
+# Runs the filter's tests, and local mode with its acceptance suite, in every supported version of Envoy.
 set -euo pipefail
 
 # One of each minor version. Of 1.38 the wheel of 1.38.3 was built without a WebAssembly runtime.
@@ -8,7 +8,7 @@ readonly VERSIONS=(1.36.4 1.37.0 1.38.2 1.39.3 1.40.0)
 usage() {
     cat <<USAGE
 Usage: filter/test-versions.sh [VERSION...]
-Runs the filter's tests in these versions of Envoy; by default: ${VERSIONS[*]}
+Runs the filter's tests and local mode's in these versions of Envoy; by default: ${VERSIONS[*]}
 USAGE
 }
 
@@ -23,7 +23,7 @@ main() {
     local version
     for version in "$@"; do
         printf '== Envoy %s\n' "$version"
-        FAULTLINE_ENVOY_VERSION=$version cargo test --quiet --package faultline-filter
+        FAULTLINE_ENVOY_VERSION=$version cargo test --quiet --locked --package faultline-filter --package faultline-local
     done
 }
 

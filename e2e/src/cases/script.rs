@@ -25,15 +25,13 @@ pub(super) struct Ran {
 }
 
 impl Ran {
-    /// Both outputs' ends, for a message.
+    /// What matters of both outputs, for a message: the cases that its proof failed, and the end.
     pub(super) fn tail(&self) -> String {
         let lines: Vec<&str> = self.stdout.lines().chain(self.stderr.lines()).collect();
-        let start = lines.len().saturating_sub(8);
-        format!(
-            "exit code {:?}: {}",
-            self.code,
-            lines.get(start..).unwrap_or_default().join(" | ")
-        )
+        let (before, end) = lines.split_at(lines.len().saturating_sub(8));
+        let failed = before.iter().filter(|line| line.contains(" FAIL "));
+        let told: Vec<&str> = failed.chain(end).copied().collect();
+        format!("exit code {:?}: {}", self.code, told.join(" | "))
     }
 }
 

@@ -99,7 +99,7 @@ impl Metrics {
     }
 
     pub(crate) fn count(&self, host: &impl Host, Slot(route): Slot, exchange: &Counted) {
-        let Some(ids) = self.routes.get(route) else {
+        let Some(ids) = self.routes.get(usize::from(route)) else {
             return;
         };
         let place = Outcome::ALL.iter().position(|one| *one == exchange.outcome);

@@ -8,15 +8,10 @@ use crate::{
     method::{self, MAX_METHODS, Methods},
     metrics::{self, Labels, MAX_OBSERVED},
     path,
-    route::{MAX_ROUTES, Pattern, Route, RouteTable, Slot},
+    route::{MAX_ROUTES, Pattern, Route, Slot},
+    table::{RouteTable, TableBuilder},
 };
-use alloc::{
-    borrow::ToOwned,
-    format,
-    string::{String, ToString},
-    vec::Vec,
-};
-use serde_json::{Map, Value};
+use alloc::{borrow::Cow, format, string::String, vec::Vec};
 
 /// What happens to a request that no route takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,45 +41,28 @@ impl Config {
     /// Reads a configuration.
     ///
     /// # Errors
-    /// The bytes are not JSON, a key is unknown or missing, a value is not allowed, two routes
-    /// match the same path, or more than 64 names are observed. The first error found is given.
+    /// The bytes are not JSON, a key is unknown, missing or there twice, a value is not allowed,
+    /// two routes match the same path, or more than 64 names are observed. One error is given.
     pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
         if bytes.is_empty() {
-            return Err(missing(&Key::Root.to_string()));
+            return Err(Key::Root.error(MISSING));
         }
-        let value: Value = serde_json::from_slice(bytes).map_err(|error| ConfigError {
-            key: Key::Root.to_string(),
-            value: None,
-            problem: format!("is not JSON: {error}"),
-        })?;
-        let root = Node {
-            key: Key::Root,
-            value: &value,
-        };
-        let map = root.object(&["routes", "fallback", "labels"])?;
-
-        let list = field(&root, map, "routes").ok_or_else(|| missing("routes"))?;
+        let root = Node::root(bytes)?;
+        let [routes, fallback, labels] = root.fields(["routes", "fallback", "labels"])?;
+        let list = routes.ok_or_else(|| Key::Field(&root.key, "routes").error(MISSING))?;
         let mut observed = Vec::new();
-        let mut routes = Vec::new();
-        for (index, value) in list.list(MAX_ROUTES)?.iter().enumerate() {
-            let node = Node {
-                key: Key::Item(&list.key, index),
-                value,
-            };
-            routes.push(route(&node, &mut observed)?);
-        }
         Ok(Self {
-            routes: table(&list, routes)?,
+            routes: table(&list, &mut observed)?,
             observed,
-            fallback: match field(&root, map, "fallback") {
+            fallback: match &fallback {
                 None => Fallback::default(),
-                Some(node) => match node.text()? {
+                Some(node) => match &*node.string()? {
                     "enforce" => Fallback::Enforce,
                     "observe" => Fallback::Observe,
                     _ => return Err(node.error("must be \"enforce\" or \"observe\"")),
                 },
             },
-            labels: match field(&root, map, "labels") {
+            labels: match &labels {
                 Some(node) if node.boolean()? => Labels::Tagged,
                 _ => Labels::Plain,
             },
@@ -92,64 +70,68 @@ impl Config {
     }
 }
 
-/// The field `name` of `parent`, if it is there.
-fn field<'a>(parent: &'a Node<'a>, map: &'a Map<String, Value>, name: &'a str) -> Option<Node<'a>> {
-    map.get(name).map(|value| Node {
-        key: Key::Field(&parent.key, name),
-        value,
+const MISSING: &str = "is missing";
+const ROUTE: [&str; 4] = ["path", "prefix", "methods", "observe"];
+
+fn table(list: &Node<'_, '_>, observed: &mut Vec<String>) -> Result<RouteTable, ConfigError> {
+    let routes = list.list(MAX_ROUTES)?;
+    let mut table = TableBuilder::with_capacity(routes.items().count());
+    for node in routes.items() {
+        table.push(&route(&node, observed)?);
+    }
+    table.build().map_err(|overlap| {
+        let problem = format!("is also matched by routes[{}]", overlap.first);
+        match routes.items().nth(overlap.second) {
+            Some(node) => overlapping(&node, problem),
+            None => list.error(problem),
+        }
     })
 }
 
-fn missing(key: &str) -> ConfigError {
-    ConfigError {
-        key: key.to_owned(),
-        value: None,
-        problem: "is missing".to_owned(),
+/// An error about the path or prefix of a route that has been read before.
+fn overlapping(route: &Node<'_, '_>, problem: String) -> ConfigError {
+    match route.fields(ROUTE) {
+        Ok([Some(text), ..] | [None, Some(text), ..]) => text.error(problem),
+        _ => route.error(problem),
     }
 }
 
-fn route(node: &Node<'_>, observed: &mut Vec<String>) -> Result<Route, ConfigError> {
-    let map = node.object(&["path", "prefix", "methods", "observe"])?;
-    let pattern = match (field(node, map, "path"), field(node, map, "prefix")) {
-        (Some(exact), None) => Pattern::Exact(route_path(&exact)?.to_owned()),
+fn route<'t>(node: &Node<'t, '_>, observed: &mut Vec<String>) -> Result<Route<'t>, ConfigError> {
+    let [path, prefix, methods, observe] = node.fields(ROUTE)?;
+    let pattern = match (path, prefix) {
+        (Some(exact), None) => Pattern::Exact(route_path(&exact)?),
         (None, Some(prefix)) => match route_path(&prefix)? {
-            text if text.ends_with('/') => Pattern::Prefix(text.to_owned()),
+            text if text.ends_with('/') => Pattern::Prefix(text),
             _ => return Err(prefix.error("must end with \"/\"")),
         },
         _ => return Err(node.error("must have either path or prefix")),
     };
-    let methods = match field(node, map, "methods") {
-        None => None,
-        Some(list) => Some(route_methods(&list)?),
-    };
-    let observed = match field(node, map, "observe") {
-        None => None,
-        Some(name) => Some(slot(&name, observed)?),
-    };
     Ok(Route {
         pattern,
-        methods,
-        observed,
+        methods: match methods {
+            None => None,
+            Some(list) => Some(Cow::Owned(route_methods(&list)?)),
+        },
+        observed: match observe {
+            None => None,
+            Some(name) => Some(slot(&name, observed)?),
+        },
     })
 }
 
-fn route_path<'a>(node: &Node<'a>) -> Result<&'a str, ConfigError> {
-    let text = node.text()?;
-    match path::configured_problem(text) {
+fn route_path<'t>(node: &Node<'t, '_>) -> Result<Cow<'t, str>, ConfigError> {
+    let text = node.string()?;
+    match path::configured_problem(&text) {
         Some(problem) => Err(node.error(problem)),
         None => Ok(text),
     }
 }
 
-fn route_methods(list: &Node<'_>) -> Result<Methods, ConfigError> {
+fn route_methods(list: &Node<'_, '_>) -> Result<Methods, ConfigError> {
     let mut methods = Vec::new();
-    for (index, value) in list.list(MAX_METHODS)?.iter().enumerate() {
-        let node = Node {
-            key: Key::Item(&list.key, index),
-            value,
-        };
-        let method = node.text()?;
-        if !method::is_configurable(method) {
+    for node in list.list(MAX_METHODS)?.items() {
+        let method = node.string()?;
+        if !method::is_configurable(&method) {
             return Err(node.error("must be a method in upper-case letters, such as GET"));
         }
         if methods.contains(&method) {
@@ -157,40 +139,25 @@ fn route_methods(list: &Node<'_>) -> Result<Methods, ConfigError> {
         }
         methods.push(method);
     }
-    Ok(Methods::new(methods))
+    Ok(Methods::new(methods.iter().map(|method| &**method)))
 }
 
 /// The slot of an observed name: routes of the same name share one.
-fn slot(node: &Node<'_>, observed: &mut Vec<String>) -> Result<Slot, ConfigError> {
-    let name = node.text()?;
-    if !metrics::is_route_name(name) {
+fn slot(node: &Node<'_, '_>, observed: &mut Vec<String>) -> Result<Slot, ConfigError> {
+    let name = node.string()?;
+    if !metrics::is_route_name(&name) {
         return Err(node.error("must be 1 to 32 of a-z, 0-9 and _"));
     }
-    if let Some(index) = observed.iter().position(|known| known == name) {
-        return Ok(Slot(index));
-    }
-    if observed.len() == MAX_OBSERVED {
-        return Err(node.error(format!("is one name more than the {MAX_OBSERVED} allowed")));
-    }
-    observed.push(name.to_owned());
-    Ok(Slot(observed.len() - 1))
-}
-
-fn table(list: &Node<'_>, routes: Vec<Route>) -> Result<RouteTable, ConfigError> {
-    RouteTable::new(routes).map_err(|overlap| {
-        let route = Node {
-            key: Key::Item(&list.key, overlap.second),
-            value: list.value.get(overlap.second).unwrap_or(&Value::Null),
-        };
-        let name = ["path", "prefix"].map(|name| route.value.get(name).map(|value| (name, value)));
-        let problem = format!("is also matched by routes[{}]", overlap.first);
-        match name.into_iter().flatten().next() {
-            Some((name, value)) => Node {
-                key: Key::Field(&route.key, name),
-                value,
-            }
-            .error(problem),
-            None => route.error(problem),
+    let place = match observed.iter().position(|known| *known == name) {
+        Some(place) => place,
+        None if observed.len() < MAX_OBSERVED => {
+            observed.push(name.into_owned());
+            observed.len() - 1
         }
-    })
+        None => {
+            return Err(node.error(format!("is one name more than the {MAX_OBSERVED} allowed")));
+        }
+    };
+    // Below 64.
+    Ok(Slot(u8::try_from(place).unwrap_or(u8::MAX)))
 }

@@ -1,12 +1,24 @@
-//! Reading a JSON value by hand, so that every error can name the key and the value it is about.
+//! Reading JSON by hand, so that every error can name the key and the value it is about.
+//!
+//! Nothing is kept of what has been read: a value stays the text it is until somebody asks what
+//! is in it. So reading takes no memory but the text and what is made of it, where a tree of
+//! values takes ten times the text, and a WebAssembly memory never shrinks.
 
 use alloc::{
-    borrow::ToOwned,
+    borrow::{Cow, ToOwned},
     format,
     string::{String, ToString},
 };
-use core::fmt;
-use serde_json::{Map, Value};
+use core::{fmt, iter};
+use hifijson::{
+    Error, Expect, SliceLexer,
+    num::Lex as _,
+    str::{Lex as _, LexAlloc as _},
+    token::Lex,
+};
+
+/// How deep values may be nested: several times what any configuration needs.
+const DEEPEST: usize = 16;
 
 /// How much of an offending value an error shows, in characters.
 const SHOWN: usize = 80;
@@ -35,10 +47,21 @@ impl core::error::Error for ConfigError {}
 
 /// A place in the configuration: a chain of borrowed steps, spelt out only when an error needs it.
 #[derive(Clone, Copy)]
-pub(crate) enum Key<'a> {
+pub(crate) enum Key<'k> {
     Root,
-    Field(&'a Key<'a>, &'a str),
-    Item(&'a Key<'a>, usize),
+    Field(&'k Key<'k>, &'k str),
+    Item(&'k Key<'k>, usize),
+}
+
+impl Key<'_> {
+    /// An error about this place, whatever is there.
+    pub(crate) fn error(&self, problem: impl Into<String>) -> ConfigError {
+        ConfigError {
+            key: self.to_string(),
+            value: None,
+            problem: problem.into(),
+        }
+    }
 }
 
 impl fmt::Display for Key<'_> {
@@ -52,83 +75,224 @@ impl fmt::Display for Key<'_> {
     }
 }
 
-/// A value and the place it was found at.
+/// A value, as the text it is written in, and the place it was found at.
 #[derive(Clone, Copy)]
-pub(crate) struct Node<'a> {
-    pub(crate) key: Key<'a>,
-    pub(crate) value: &'a Value,
+pub(crate) struct Node<'t, 'k> {
+    pub(crate) key: Key<'k>,
+    /// One JSON value and nothing around it. Its syntax has been checked; in its strings, escapes
+    /// may still name what is no character.
+    text: &'t [u8],
 }
 
-impl<'a> Node<'a> {
+impl<'t> Node<'t, '_> {
+    /// The whole of `bytes`.
+    pub(crate) fn root(bytes: &'t [u8]) -> Result<Self, ConfigError> {
+        let mut lexer = SliceLexer::new(bytes);
+        let key = Key::Root;
+        match lexer.exactly_one(Lex::ws_peek, value) {
+            Ok(text) => Ok(Self { key, text }),
+            Err(error) => {
+                let read = bytes.len() - lexer.as_slice().len();
+                let lines = bytes.split_at(read).0.split(|byte| *byte == b'\n');
+                let (line, column) = lines.fold((0, 0), |(line, _), text| (line + 1, text.len()));
+                Err(not_json(
+                    &key,
+                    &format!("{error}, at line {line} column {column}"),
+                ))
+            }
+        }
+    }
+
     /// An error about this value.
     pub(crate) fn error(&self, problem: impl Into<String>) -> ConfigError {
         ConfigError {
-            key: self.key.to_string(),
-            value: Some(shown(self.value)),
-            problem: problem.into(),
+            value: Some(shown(self.text)),
+            ..self.key.error(problem)
         }
     }
 
-    /// This value as an object with no other keys than `known`.
-    pub(crate) fn object(&self, known: &[&str]) -> Result<&'a Map<String, Value>, ConfigError> {
-        let map = self
-            .value
-            .as_object()
+    /// This value's fields, in the order of `known`: an object with no other keys, each once.
+    pub(crate) fn fields<const N: usize>(
+        &self,
+        known: [&'static str; N],
+    ) -> Result<[Option<Node<'t, '_>>; N], ConfigError> {
+        let mut found = [None; N];
+        self.read_fields(&known, &mut found)?;
+        let mut names = known.into_iter();
+        Ok(found.map(|text| {
+            // There are as many of one as of the other.
+            let key = Key::Field(&self.key, names.next().unwrap_or_default());
+            text.map(|text| Node { key, text })
+        }))
+    }
+
+    fn read_fields(
+        &self,
+        known: &[&'static str],
+        found: &mut [Option<&'t [u8]>],
+    ) -> Result<(), ConfigError> {
+        let mut lexer = self
+            .inside(b'{')
             .ok_or_else(|| self.error("must be an object"))?;
-        match map.iter().find(|(name, _)| !known.contains(&name.as_str())) {
-            Some((name, value)) => Err(Node {
-                key: Key::Field(&self.key, &printable_name(name)),
-                value,
-            }
-            .error(format!("unknown key; known are {}", known.join(", ")))),
-            None => Ok(map),
+        let not_json = |error: Error| not_json(&self.key, &error);
+        while next_in_sequence(&mut lexer) == Some(b'"') {
+            let name = string(&mut lexer).map_err(not_json)?;
+            let text = value_of_name(&mut lexer).map_err(not_json)?;
+            let place = known.iter().position(|known| *known == name);
+            let problem = match place.and_then(|place| found.get_mut(place)) {
+                Some(empty @ None) => {
+                    *empty = Some(text);
+                    continue;
+                }
+                Some(_) => "is there twice".to_owned(),
+                None => format!("unknown key; known are {}", known.join(", ")),
+            };
+            let name = printable_name(&name);
+            let key = Key::Field(&self.key, &name);
+            return Err(Node { key, text }.error(problem));
         }
+        Ok(())
     }
 
     /// This value as a list of at least one and at most `most` items.
-    pub(crate) fn list(&self, most: usize) -> Result<&'a [Value], ConfigError> {
-        let items = self
-            .value
-            .as_array()
+    pub(crate) fn list(&self, most: usize) -> Result<List<'t, '_>, ConfigError> {
+        let lexer = self
+            .inside(b'[')
             .ok_or_else(|| self.error("must be a list"))?;
-        if items.is_empty() {
-            return Err(self.error("must not be empty"));
+        let list = List {
+            key: &self.key,
+            text: lexer.as_slice(),
+        };
+        match list.items().count() {
+            0 => Err(self.error("must not be empty")),
+            found if found > most => {
+                Err(self.error(format!("has {found} items; at most {most} are allowed")))
+            }
+            _ => Ok(list),
         }
-        if items.len() > most {
-            let found = items.len();
-            return Err(self.error(format!("has {found} items; at most {most} are allowed")));
-        }
-        Ok(items)
+    }
+
+    /// What comes behind `bracket`, if this value begins with it.
+    fn inside(&self, bracket: u8) -> Option<SliceLexer<'t>> {
+        self.text.strip_prefix(&[bracket]).map(SliceLexer::new)
     }
 
     /// This value as a string.
-    pub(crate) fn text(&self) -> Result<&'a str, ConfigError> {
-        self.value
-            .as_str()
-            .ok_or_else(|| self.error("must be a string"))
+    pub(crate) fn string(&self) -> Result<Cow<'t, str>, ConfigError> {
+        match self.text.first() {
+            Some(b'"') => {
+                string(&mut SliceLexer::new(self.text)).map_err(|error| not_json(&self.key, &error))
+            }
+            _ => Err(self.error("must be a string")),
+        }
     }
 
     /// This value as a boolean.
     pub(crate) fn boolean(&self) -> Result<bool, ConfigError> {
-        self.value
-            .as_bool()
-            .ok_or_else(|| self.error("must be true or false"))
+        match self.text {
+            b"true" => Ok(true),
+            b"false" => Ok(false),
+            _ => Err(self.error("must be true or false")),
+        }
     }
 }
 
-/// A value as an error may show it: a short scalar as JSON, of anything else its kind.
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(boolean) => boolean.to_string(),
-        Value::Number(number) => match number.as_i64() {
-            Some(whole) => whole.to_string(),
-            None => "a number".to_owned(),
-        },
-        Value::String(text) => format!("\"{}\"", printable(text)),
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(_) => "an object".to_owned(),
+/// The items of a list.
+#[derive(Clone, Copy)]
+pub(crate) struct List<'t, 'k> {
+    key: &'k Key<'k>,
+    /// What stands behind its bracket.
+    text: &'t [u8],
+}
+
+impl<'t, 'k> List<'t, 'k> {
+    /// All of them, read anew at each call.
+    pub(crate) fn items(self) -> impl Iterator<Item = Node<'t, 'k>> {
+        let mut lexer = SliceLexer::new(self.text);
+        let texts = iter::from_fn(move || {
+            let next = next_in_sequence(&mut lexer)?;
+            // At the closing bracket there is none.
+            value(next, &mut lexer).ok()
+        });
+        texts.enumerate().map(move |(index, text)| Node {
+            key: Key::Item(self.key, index),
+            text,
+        })
     }
+}
+
+/// Where the next item or name of a sequence begins, in text whose syntax has been checked.
+fn next_in_sequence(lexer: &mut SliceLexer<'_>) -> Option<u8> {
+    // Before the first there is no comma.
+    let _ = lexer.expect(Lex::ws_peek, b',');
+    lexer.ws_peek()
+}
+
+/// The text of the value that begins with `next`.
+fn value<'t>(next: u8, lexer: &mut SliceLexer<'t>) -> Result<&'t [u8], Error> {
+    let start = lexer.as_slice();
+    skip(next, lexer, DEEPEST)?;
+    let length = start.len() - lexer.as_slice().len();
+    Ok(start.split_at(length).0)
+}
+
+/// The text of the value behind the name that has just been read.
+fn value_of_name<'t>(lexer: &mut SliceLexer<'t>) -> Result<&'t [u8], Error> {
+    lexer.expect(Lex::ws_peek, b':').ok_or(Expect::Colon)?;
+    value(lexer.ws_peek().ok_or(Expect::Value)?, lexer)
+}
+
+/// Goes behind the value that begins with `next`.
+///
+/// The library can do that too, but goes as deep as the text: then the text decides how much
+/// stack it takes.
+fn skip(next: u8, lexer: &mut SliceLexer<'_>, deeper: usize) -> Result<(), Error> {
+    let next_deeper = || deeper.checked_sub(1).ok_or(Error::Depth);
+    match next {
+        b'[' => {
+            let deeper = next_deeper()?;
+            let item = |next, lexer: &mut _| skip(next, lexer, deeper);
+            lexer.discarded().seq(b']', Lex::ws_peek, item)
+        }
+        b'{' => {
+            let deeper = next_deeper()?;
+            let field = |next, lexer: &mut SliceLexer<'_>| {
+                lexer.expect(|_| Some(next), b'"').ok_or(Expect::String)?;
+                lexer.str_ignore()?;
+                lexer.expect(Lex::ws_peek, b':').ok_or(Expect::Colon)?;
+                skip(lexer.ws_peek().ok_or(Expect::Value)?, lexer, deeper)
+            };
+            lexer.discarded().seq(b'}', Lex::ws_peek, field)
+        }
+        b'"' => Ok(lexer.discarded().str_ignore()?),
+        b'-' | b'0'..=b'9' => Ok(lexer.num_ignore().validate().map(|_| ())?),
+        _ => Ok(lexer.null_or_bool().map(|_| ()).ok_or(Expect::Value)?),
+    }
+}
+
+/// The string that begins here.
+fn string<'t>(lexer: &mut SliceLexer<'t>) -> Result<Cow<'t, str>, Error> {
+    Ok(lexer.discarded().str_string()?)
+}
+
+fn not_json(key: &Key<'_>, error: &dyn fmt::Display) -> ConfigError {
+    key.error(format!("is not JSON: {error}"))
+}
+
+/// A value as an error may show it: a short scalar as JSON, of anything else its kind.
+fn shown(text: &[u8]) -> String {
+    let kind = match text.first() {
+        Some(b'"') => match string(&mut SliceLexer::new(text)) {
+            Ok(string) => return format!("\"{}\"", printable(&string)),
+            Err(_) => "a string",
+        },
+        Some(b'[') => "a list",
+        Some(b'{') => "an object",
+        // As long as any whole number of 64 bits, or true, false or null.
+        _ if text.len() <= 20 => str::from_utf8(text).unwrap_or_default(),
+        _ => "a number",
+    };
+    kind.to_owned()
 }
 
 /// A key's name as an error may show it: an empty one can be seen.
@@ -160,7 +324,6 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn a_key_is_spelt_as_in_the_file() {
@@ -172,18 +335,64 @@ mod tests {
 
     #[test]
     fn a_long_value_is_cut_between_characters() {
-        let text = shown(&json!("é".repeat(200)));
+        let text = shown(format!("\"{}\"", "é".repeat(200)).as_bytes());
         assert_eq!(text, format!("\"{}…\"", "é".repeat(SHOWN)));
     }
 
     #[test]
     fn an_error_is_one_line() {
-        let value = json!({"a\nb": "c\nd\"e"});
-        let node = Node {
-            key: Key::Root,
-            value: &value,
-        };
-        let error = node.object(&["routes"]).unwrap_err().to_string();
+        let root = Node::root(br#"{"a\nb": "c\nd\"e"}"#).unwrap();
+        let error = root.fields(["routes"]).err().unwrap().to_string();
         assert_eq!(error, r#"a?b = "c?d\"e": unknown key; known are routes"#);
+    }
+
+    #[test]
+    fn a_field_may_stand_once() {
+        let root = Node::root(br#" { "a" : 1 , "b" : [ 2 ] , "a" : 3 } "#)
+            .ok()
+            .unwrap();
+        let error = root.fields(["a", "b"]).err().unwrap().to_string();
+        assert_eq!(error, "a = 3: is there twice");
+    }
+
+    #[test]
+    fn an_error_of_syntax_says_where() {
+        let error = |text: &str| Node::root(text.as_bytes()).err().unwrap().problem;
+        assert_eq!(
+            error("{\n  \"a\": [1, 2\n}"),
+            "is not JSON: comma or end of sequence expected, at line 3 column 0"
+        );
+        assert_eq!(
+            error("{} {}"),
+            "is not JSON: end of file expected, at line 1 column 3"
+        );
+        let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(Node::root(nested(DEEPEST).as_bytes()).is_ok());
+        assert_eq!(
+            error(&nested(DEEPEST + 1)),
+            "is not JSON: maximal depth exceeded, at line 1 column 16"
+        );
+        assert!(error(&"[".repeat(1_000_000)).contains("depth"));
+    }
+
+    #[test]
+    fn a_string_is_what_another_reader_reads() {
+        for text in [
+            r#""""#,
+            r#""a""#,
+            r#""\"""#,
+            r#""\u00e9\/\ud83d\ude00""#,
+            r#""a\\""#,
+            "\"é\"",
+        ] {
+            let node = Node::root(text.as_bytes()).ok().unwrap();
+            let expected: String = serde_json::from_str(text).unwrap();
+            assert_eq!(node.string().unwrap(), expected, "{text}");
+        }
+        for text in [&br#""\ud83d""#[..], b"\"\xff\""] {
+            let node = Node::root(text).ok().unwrap();
+            let error = node.string().unwrap_err().to_string();
+            assert!(error.starts_with("configuration: is not JSON: "), "{error}");
+        }
     }
 }

@@ -20,6 +20,7 @@ pub mod outcome;
 pub mod path;
 pub mod problem;
 pub mod route;
+pub mod table;
 
 pub use annotate::{Origin, Report};
 pub use config::{Config, Fallback};
@@ -28,4 +29,5 @@ pub use json::ConfigError;
 pub use method::Methods;
 pub use metrics::Labels;
 pub use outcome::Outcome;
-pub use route::{Admission, Pattern, Route, RouteTable, Slot};
+pub use route::{Admission, Pattern, Route, Slot};
+pub use table::RouteTable;

@@ -13,6 +13,7 @@ use faultline_filter_core::{
 };
 use proptest::prelude::*;
 use sfv::{BareItem, List, ListEntry, Parser};
+use std::borrow::Cow;
 
 /// Paths made of the pieces that matter, so that matches and near misses are common.
 fn paths() -> impl Strategy<Value = Vec<u8>> {
@@ -79,7 +80,7 @@ fn model_unambiguous(path: &[u8]) -> bool {
             .any(|segment| segment == "." || segment == "..")
 }
 
-fn routes() -> impl Strategy<Value = Vec<Route>> {
+fn routes() -> impl Strategy<Value = Vec<Route<'static>>> {
     let segment = prop::sample::select(vec!["a", "b", "ab", "a.b", "%C3%A9"]);
     let route = (
         prop::collection::vec(segment, 0..3),
@@ -92,13 +93,13 @@ fn routes() -> impl Strategy<Value = Vec<Route>> {
     let route = route.prop_map(|(segments, is_prefix, methods)| {
         let exact = format!("/{}", segments.join("/"));
         let pattern = if !is_prefix {
-            Pattern::Exact(exact)
+            Pattern::Exact(exact.into())
         } else if segments.is_empty() {
-            Pattern::Prefix(exact)
+            Pattern::Prefix(exact.into())
         } else {
-            Pattern::Prefix(exact + "/")
+            Pattern::Prefix((exact + "/").into())
         };
-        let methods = methods.map(Methods::new);
+        let methods = methods.map(|names| Cow::Owned(Methods::new(names)));
         Route {
             pattern,
             methods,
@@ -193,7 +194,7 @@ proptest! {
         let overlaps = |a: &Pattern, b: &Pattern| {
             let one_way = |a: &Pattern, b: &Pattern| match (a, b) {
                 (Pattern::Exact(a), _) => a == b.text(),
-                (Pattern::Prefix(a), _) => b.text().starts_with(a.as_str()),
+                (Pattern::Prefix(a), _) => b.text().starts_with(&**a),
             };
             match (a, b) {
                 (Pattern::Exact(a), Pattern::Exact(b)) => a == b,

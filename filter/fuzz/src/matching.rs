@@ -3,6 +3,7 @@
 use crate::model::{Decision, decide};
 use arbitrary::{Arbitrary, Unstructured};
 use faultline_filter_core::{Admission, Methods, Pattern, Route, RouteTable, path};
+use std::borrow::Cow;
 
 /// Builds a table and asks it for paths: it decides as the model does.
 pub fn matching(bytes: &[u8]) {
@@ -44,7 +45,7 @@ pub fn matching(bytes: &[u8]) {
 }
 
 /// A route as a configuration may hold it.
-fn route(input: &mut Unstructured<'_>) -> Option<Route> {
+fn route(input: &mut Unstructured<'_>) -> Option<Route<'static>> {
     let mut text = String::new();
     for _ in 0..input.int_in_range(0..=3).ok()? {
         text.push('/');
@@ -55,9 +56,9 @@ fn route(input: &mut Unstructured<'_>) -> Option<Route> {
         );
     }
     let pattern = match bool::arbitrary(input).ok()? {
-        true => Pattern::Prefix(text + "/"),
-        false if text.is_empty() => Pattern::Exact("/".to_owned()),
-        false => Pattern::Exact(text),
+        true => Pattern::Prefix((text + "/").into()),
+        false if text.is_empty() => Pattern::Exact("/".into()),
+        false => Pattern::Exact(text.into()),
     };
     assert_eq!(path::configured_problem(pattern.text()), None);
     let methods: [Option<&[&str]>; 4] = [
@@ -69,7 +70,7 @@ fn route(input: &mut Unstructured<'_>) -> Option<Route> {
     let methods = input.choose(&methods).ok()?;
     Some(Route {
         pattern,
-        methods: methods.map(|names| Methods::new(names.iter().copied())),
+        methods: methods.map(|names| Cow::Owned(Methods::new(names.iter().copied()))),
         observed: None,
     })
 }

@@ -15,7 +15,7 @@ pub enum Decision {
 }
 
 /// The decision over a `:path` as the filter sees it.
-pub fn decide(routes: &[Route], target: &[u8], method: Option<&[u8]>) -> Decision {
+pub fn decide(routes: &[Route<'_>], target: &[u8], method: Option<&[u8]>) -> Decision {
     let path: Vec<u8> = target
         .iter()
         .copied()
@@ -37,7 +37,7 @@ pub fn decide(routes: &[Route], target: &[u8], method: Option<&[u8]>) -> Decisio
     }
 }
 
-fn matches(pattern: &Pattern, path: &[u8]) -> bool {
+fn matches(pattern: &Pattern<'_>, path: &[u8]) -> bool {
     match pattern {
         Pattern::Exact(exact) => exact.as_bytes() == path,
         Pattern::Prefix(prefix) => path.starts_with(prefix.as_bytes()) && says_one_thing(path),

@@ -95,10 +95,9 @@ impl<'t> Node<'t, '_> {
                 let read = bytes.len() - lexer.as_slice().len();
                 let lines = bytes.split_at(read).0.split(|byte| *byte == b'\n');
                 let (line, column) = lines.fold((0, 0), |(line, _), text| (line + 1, text.len()));
-                Err(not_json(
-                    &key,
-                    &format!("{error}, at line {line} column {column}"),
-                ))
+                let mut error = not_json(&key, &error);
+                error.problem += &format!(", at line {line} column {column}");
+                Err(error)
             }
         }
     }
@@ -275,7 +274,9 @@ fn string<'t>(lexer: &mut SliceLexer<'t>) -> Result<Cow<'t, str>, Error> {
     Ok(lexer.discarded().str_string()?)
 }
 
-fn not_json(key: &Key<'_>, error: &dyn fmt::Display) -> ConfigError {
+/// An error that the lexer found. It may show the character it is about.
+fn not_json(key: &Key<'_>, error: &Error) -> ConfigError {
+    let error = printable(&error.to_string());
     key.error(format!("is not JSON: {error}"))
 }
 
@@ -365,6 +366,10 @@ mod tests {
         assert_eq!(
             error("{} {}"),
             "is not JSON: end of file expected, at line 1 column 3"
+        );
+        assert_eq!(
+            error("\"\\\n\""),
+            "is not JSON: invalid escape character ?, at line 1 column 2"
         );
         let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
         assert!(Node::root(nested(DEEPEST).as_bytes()).is_ok());

@@ -1,12 +1,15 @@
 //! The Envoy configuration of each guard: one listener, a direct response at the end.
 
-use crate::variant::{Guard, Kind, Setup};
+use crate::{
+    peer::Peer,
+    variant::{Guard, Kind, Setup},
+};
 use faultline_filter_core::{
     annotate::{METHOD_NOT_ALLOWED, UNKNOWN_ROUTE},
     problem,
 };
 use serde_json::{Map, Value, json};
-use std::{fmt::Write, path::Path};
+use std::{collections::BTreeSet, fmt::Write, path::Path};
 
 /// The listener's name.
 pub(crate) const LISTENER: &str = "bench";
@@ -16,6 +19,9 @@ pub(crate) const PASSED: &str = "ok\n";
 
 /// The name under which observed routes are counted.
 pub(crate) const OBSERVED: &str = "api";
+
+/// The header of a request that is told in its answer which headers a peer has given it.
+pub(crate) const TELL: &str = "x-bench-tell";
 
 /// The path of route number `n`.
 pub(crate) fn route(n: usize) -> String {
@@ -30,10 +36,18 @@ pub(crate) fn envoy(setup: Setup, module: &Path) -> String {
         Guard::Lua => Some(lua_filter(routes)),
         Guard::Faultline => Some(wasm_filter(routes, false, module)),
         Guard::FaultlineLabels => Some(wasm_filter(routes, true, module)),
+        Guard::Peer(peer) => Some(wasm(&peer.name, &peer.module, &peer.configuration())),
     };
     let (way, table) = match guard {
         Guard::Native => ("routes", native_routes(routes)),
         Guard::NativeTree => ("matcher", native_tree(routes)),
+        Guard::Peer(peer) => {
+            let passed = answer(json!({"prefix": "/"}), &[]);
+            (
+                "routes",
+                telling(peer).into_iter().chain([passed]).collect(),
+            )
+        }
         _ => ("routes", json!([answer(json!({"prefix": "/"}), &[])])),
     };
     let host = json!({
@@ -148,6 +162,22 @@ fn native_unknown() -> Value {
     })
 }
 
+/// The route that answers with the headers a peer adds to a request; none if it adds none.
+fn telling(peer: &Peer) -> Option<Value> {
+    let added = peer.requests().flat_map(|(_, request)| request.adds.keys());
+    let names: BTreeSet<&str> = added.map(|name| name.as_str()).collect();
+    let formats: Vec<(&str, String)> = names
+        .into_iter()
+        .map(|name| (name, format!("%REQ({name})%")))
+        .collect();
+    let headers: Vec<(&str, &str)> = formats
+        .iter()
+        .map(|(name, format)| (*name, format.as_str()))
+        .collect();
+    let tell = json!({"prefix": "/", "headers": [{"name": TELL, "present_match": true}]});
+    (!headers.is_empty()).then(|| answer(tell, &headers))
+}
+
 fn lua_filter(routes: usize) -> Value {
     filter_of(
         "envoy.filters.http.lua",
@@ -210,12 +240,16 @@ fn wasm_filter(routes: usize, labels: bool, module: &Path) -> Value {
         })
         .collect();
     let configuration = json!({"routes": table, "labels": labels}).to_string();
+    wasm("faultline", module, &configuration)
+}
+
+fn wasm(name: &str, module: &Path, configuration: &str) -> Value {
     filter_of(
         "envoy.filters.http.wasm",
         json!({
             "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
             "config": {
-                "name": "faultline",
+                "name": name,
                 "vm_config": {
                     "runtime": "envoy.wasm.runtime.v8",
                     "code": {"local": {"filename": module}},

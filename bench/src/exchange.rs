@@ -2,6 +2,7 @@
 
 use crate::{
     config::{PASSED, route},
+    peer::Peer,
     variant::{Guard, Kind, Variant},
 };
 use anyhow::{Context, bail, ensure};
@@ -16,6 +17,8 @@ const UNKNOWN_PATHS: usize = 64;
 pub(crate) struct Exchange {
     /// Request targets, asked for in turn.
     pub(crate) targets: Vec<Uri>,
+    /// Headers that go with every request.
+    pub(crate) request_headers: HeaderMap,
     status: StatusCode,
     body: &'static str,
     headers: Vec<(&'static str, Header)>,
@@ -33,25 +36,21 @@ impl Exchange {
     /// The exchange of this variant.
     ///
     /// # Errors
-    /// A path is no URI.
+    /// A path is no URI, or nothing of this kind is asked of a peer.
     pub(crate) fn of(variant: Variant) -> anyhow::Result<Self> {
         let Variant { setup, path } = variant;
+        if let Guard::Peer(peer) = setup.guard {
+            return Self::of_peer(peer, path);
+        }
         // Where nothing guards, every path passes.
         let path = match setup.guard {
             Guard::Bare => Kind::Allowed,
             _ => path,
         };
-        let numbers: Vec<usize> = match (setup.guard, path) {
-            (Guard::Bare, _) => vec![0],
-            (_, Kind::Unknown) => (setup.routes..setup.routes + UNKNOWN_PATHS).collect(),
-            _ => (0..setup.routes)
-                .filter(|&n| Kind::of_route(n) == path)
-                .collect(),
+        let targets = match setup.guard {
+            Guard::Bare => vec![route(0).parse()?],
+            _ => targets(setup.routes, path)?,
         };
-        let targets: Result<Vec<Uri>, _> = numbers.iter().map(|&n| route(n).parse()).collect();
-        let mut targets = targets.context("a path is no URI")?;
-        // In the order of the table a cache would always have the next entry ready.
-        fastrand::shuffle(&mut targets);
         let headers = match (setup.guard, path) {
             (_, Kind::Unknown) => vec![
                 ("content-type", Header::Is("application/problem+json")),
@@ -76,9 +75,25 @@ impl Exchange {
         };
         Ok(Self {
             targets,
+            request_headers: HeaderMap::new(),
             status,
             body,
             headers,
+        })
+    }
+
+    fn of_peer(peer: &'static Peer, path: Kind) -> anyhow::Result<Self> {
+        let request = peer.request(path);
+        let request = request.with_context(|| format!("{}: no such request", peer.name))?;
+        Ok(Self {
+            targets: match &request.paths {
+                Some(paths) => paths.clone(),
+                None => targets(peer.routes, path)?,
+            },
+            request_headers: request.headers.clone(),
+            status: request.status,
+            body: request.body.as_deref().unwrap_or(PASSED),
+            headers: Vec::new(),
         })
     }
 
@@ -115,6 +130,19 @@ impl Exchange {
     }
 }
 
+/// The paths of this kind, in random order: in that of the table, a cache would always have the
+/// next entry ready.
+fn targets(routes: usize, path: Kind) -> anyhow::Result<Vec<Uri>> {
+    let numbers: Vec<usize> = match path {
+        Kind::Unknown => (routes..routes + UNKNOWN_PATHS).collect(),
+        _ => (0..routes).filter(|&n| Kind::of_route(n) == path).collect(),
+    };
+    let targets: Result<Vec<Uri>, _> = numbers.iter().map(|&n| route(n).parse()).collect();
+    let mut targets = targets.context("a path is no URI")?;
+    fastrand::shuffle(&mut targets);
+    Ok(targets)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,7 +156,7 @@ mod tests {
 
     #[test]
     fn every_variant_asks_for_something() {
-        for variant in crate::variant::all() {
+        for variant in crate::variant::all(&[]) {
             assert!(
                 !Exchange::of(variant).unwrap().targets.is_empty(),
                 "{variant}"

@@ -2,7 +2,7 @@
 
 use crate::{config::LISTENER, exchange::Exchange};
 use anyhow::Context;
-use http::{HeaderValue, Method, Request, Response, Uri, header::HOST};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header::HOST};
 use http_body_util::{BodyExt, Empty};
 use hyper::{
     body::Bytes,
@@ -83,9 +83,10 @@ impl Load {
         &mut self,
         method: Method,
         target: &Uri,
+        headers: &HeaderMap,
     ) -> anyhow::Result<Response<Bytes>> {
         let sender = self.connections.first_mut().context("no connection")?;
-        send(sender, method, target).await
+        send(sender, method, target, headers).await
     }
 }
 
@@ -105,7 +106,7 @@ async fn ask(
         if is_over {
             break;
         }
-        let answer = send(&mut sender, Method::GET, target).await?;
+        let answer = send(&mut sender, Method::GET, target, &exchange.request_headers).await?;
         exchange
             .check(answer.status(), answer.headers(), answer.body())
             .with_context(|| format!("GET {target}"))?;
@@ -118,8 +119,10 @@ async fn send(
     sender: &mut SendRequest<Empty<Bytes>>,
     method: Method,
     target: &Uri,
+    headers: &HeaderMap,
 ) -> anyhow::Result<Response<Bytes>> {
     let mut request = Request::new(Empty::new());
+    request.headers_mut().clone_from(headers);
     *request.method_mut() = method;
     *request.uri_mut() = target.clone();
     request

@@ -2,7 +2,7 @@
 //!
 //! A [`variant`] is a [`config`] for Envoy and an [`exchange`] to ask of it. [`rounds`] puts
 //! [`load`] on the [`running`] Envoys slice by slice and reads their [`cpu`] clocks; [`memory`]
-//! compares processes. The [`report`] becomes a [`table`], JSON, and a [`plot`].
+//! compares processes. A [`peer`] is another project's module. The [`report`] becomes a [`table`], JSON, and a [`plot`].
 
 mod config;
 mod cpu;
@@ -10,6 +10,7 @@ mod environment;
 mod exchange;
 mod load;
 mod memory;
+mod peer;
 mod plot;
 mod report;
 mod rounds;
@@ -22,7 +23,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use environment::{Environment, Moment};
 use faultline_testbed::Envoy;
-use report::Report;
+use report::{Module, Report};
 use rounds::Method;
 use serde_json::Value;
 use std::{
@@ -63,6 +64,9 @@ struct Filter {
     /// Only variants whose names contain one of these, such as lua-10-,faultline-10-.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     variants: Vec<String>,
+    /// Also a module of another project, described in this file; may be repeated.
+    #[arg(long, value_name = "FILE")]
+    peer: Vec<PathBuf>,
     /// Also write everything, round by round, to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -88,18 +92,17 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn filter(options: Filter) -> anyhow::Result<()> {
-    let variants = variant::select(&options.variants)?;
+    let peers = peer::read(&options.peer)?;
+    let variants = variant::select(&options.variants, &peers)?;
     let method = Method {
         rounds: options.rounds.into(),
         slice_seconds: options.slice_seconds,
         connections: options.connections.into(),
     };
     let module = faultline_testbed::filter()?;
-    let module_bytes = fs::metadata(&module)
-        .with_context(|| module.display().to_string())?
-        .len();
+    let modules = Module::all(&module, &peers)?;
     let envoy = envoy_version().await?;
-    let memory = memory::measure(&module).await?;
+    let memory = memory::measure(&module, &peers).await?;
 
     let start = Moment::now();
     let measured = rounds::measure(&variants, &module, method, progress).await?;
@@ -107,9 +110,9 @@ async fn filter(options: Filter) -> anyhow::Result<()> {
     let report = Report {
         environment,
         method,
-        module_bytes,
+        modules,
         memory,
-        comparisons: report::compare(&measured),
+        comparisons: report::compare(&measured, &peers),
         variants: measured,
     };
 

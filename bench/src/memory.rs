@@ -8,6 +8,7 @@
 use crate::{
     exchange::Exchange,
     load::Until,
+    peer::Peer,
     running::Running,
     variant::{Guard, Kind, ROUTES, Setup, Variant},
 };
@@ -46,22 +47,26 @@ const ANSWERS: u64 = 100;
 ///
 /// # Errors
 /// An Envoy does not start, an answer is wrong, or `/proc` cannot be read.
-pub(crate) async fn measure(module: &Path) -> anyhow::Result<Vec<Memory>> {
+pub(crate) async fn measure(module: &Path, peers: &[&'static Peer]) -> anyhow::Result<Vec<Memory>> {
     let [few, .., many] = ROUTES;
     let bare = [
         process(Setup::BARE, module, FEW).await?,
         process(Setup::BARE, module, MANY).await?,
     ];
+    let ours = [few, many]
+        .into_iter()
+        .flat_map(|routes| [Guard::Lua, Guard::Faultline].map(|guard| Setup { guard, routes }));
+    let mut setups: Vec<Setup> = ours
+        .chain(peers.iter().map(|peer| Setup::of_peer(peer)))
+        .collect();
+    setups.sort_by_key(|setup| setup.routes);
     let mut all = Vec::new();
-    for routes in [few, many] {
-        for guard in [Guard::Lua, Guard::Faultline] {
-            let setup = Setup { guard, routes };
-            let with = [
-                process(setup, module, FEW).await?,
-                process(setup, module, MANY).await?,
-            ];
-            all.push(beyond(setup, with, bare)?);
-        }
+    for setup in setups {
+        let with = [
+            process(setup, module, FEW).await?,
+            process(setup, module, MANY).await?,
+        ];
+        all.push(beyond(setup, with, bare)?);
     }
     Ok(all)
 }
@@ -82,7 +87,10 @@ fn beyond(setup: Setup, with: [Process; 2], bare: [Process; 2]) -> anyhow::Resul
 /// An Envoy after every kind of request.
 async fn process(setup: Setup, module: &Path, workers: usize) -> anyhow::Result<Process> {
     let mut running = Running::start(setup, module, workers, CONNECTIONS).await?;
-    for path in Kind::ALL {
+    for path in Kind::ALL
+        .into_iter()
+        .filter(|&path| setup.guard.is_asked(path))
+    {
         let exchange = Arc::new(Exchange::of(Variant { setup, path })?);
         let until = Until::Answers(ANSWERS);
         running.slice(&exchange, path, until).await?;

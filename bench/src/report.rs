@@ -3,11 +3,14 @@
 use crate::{
     environment::Environment,
     memory::Memory,
+    peer::Peer,
     rounds::{Measured, Method},
     statistics::Quartiles,
     variant::{Guard, Kind, ROUTES},
 };
+use anyhow::Context;
 use serde::Serialize;
+use std::{fs, path::Path};
 
 /// A whole run.
 #[derive(Debug, Serialize)]
@@ -16,46 +19,79 @@ pub(crate) struct Report {
     pub(crate) environment: Environment,
     /// How it was measured.
     pub(crate) method: Method,
-    /// The size of the filter's module, in bytes.
-    pub(crate) module_bytes: u64,
+    /// The modules.
+    pub(crate) modules: Vec<Module>,
     /// What a worker needs.
     pub(crate) memory: Vec<Memory>,
     /// Every variant.
     pub(crate) variants: Vec<Measured>,
-    /// The filter beside its equals.
+    /// The filter beside the others.
     pub(crate) comparisons: Vec<Comparison>,
 }
 
-/// The filter beside an equal.
+/// A module in WebAssembly.
+#[derive(Debug, Serialize)]
+pub(crate) struct Module {
+    /// Its guard's name.
+    pub(crate) name: &'static str,
+    /// Its size.
+    pub(crate) bytes: u64,
+}
+
+impl Module {
+    /// The filter's and its peers'.
+    ///
+    /// # Errors
+    /// A file is not there.
+    pub(crate) fn all(filter: &Path, peers: &[&'static Peer]) -> anyhow::Result<Vec<Self>> {
+        let filter = (Guard::Faultline.name(), filter);
+        let peers = peers
+            .iter()
+            .map(|peer| (peer.name.as_str(), peer.module.as_path()));
+        let sized = |(name, file): (&'static str, &Path)| {
+            let metadata = fs::metadata(file).with_context(|| file.display().to_string())?;
+            let bytes = metadata.len();
+            Ok(Self { name, bytes })
+        };
+        [filter].into_iter().chain(peers).map(sized).collect()
+    }
+}
+
+/// The filter beside another guard.
 #[derive(Debug, Serialize)]
 pub(crate) struct Comparison {
     /// The kind of path.
     pub(crate) path: Kind,
     /// The size of the table.
     pub(crate) routes: usize,
-    /// The equal.
+    /// The other.
     pub(crate) against: Guard,
-    /// The filter's cost divided by the equal's, both as ratios to bare Envoy.
+    /// The filter's cost divided by the other's, both as ratios to bare Envoy.
     pub(crate) quotient: Quartiles,
-    /// The same of what each adds to bare Envoy; `None` where the equal adds nothing.
+    /// The same of what each adds to bare Envoy; `None` where the other adds nothing.
     pub(crate) added: Option<f64>,
 }
 
 /// At most this many times what Lua costs: the bound the filter is held to.
 pub(crate) const BOUND: f64 = 1.3;
 
-/// Compares the filter with each of its equals that was measured.
-pub(crate) fn compare(variants: &[Measured]) -> Vec<Comparison> {
+/// Compares the filter with every other guard that was measured.
+pub(crate) fn compare(variants: &[Measured], peers: &[&'static Peer]) -> Vec<Comparison> {
     let find = |guard, routes, path| {
         variants.iter().find(|one| {
             let variant = one.variant;
             (variant.setup.guard, variant.setup.routes, variant.path) == (guard, routes, path)
         })
     };
+    let ours = [Guard::Lua, Guard::Native, Guard::NativeTree];
+    let others: Vec<Guard> = ours
+        .into_iter()
+        .chain(peers.iter().map(|peer| Guard::Peer(peer)))
+        .collect();
     let mut all = Vec::new();
     for routes in ROUTES {
         for path in Kind::ALL {
-            for against in [Guard::Lua, Guard::Native, Guard::NativeTree] {
+            for &against in &others {
                 let filter = find(Guard::Faultline, routes, path);
                 let equal = find(against, routes, path);
                 if let (Some(filter), Some(equal)) = (filter, equal)

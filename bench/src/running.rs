@@ -1,11 +1,12 @@
 //! An Envoy under load, and the proof that its guard does its work.
 
 use crate::{
-    config::{self, LISTENER, OBSERVED},
+    config::{self, LISTENER, OBSERVED, TELL},
     cpu,
     exchange::Exchange,
     load::{Load, Until},
-    variant::{Guard, Kind, Setup},
+    peer::Peer,
+    variant::{Guard, Kind, Setup, Variant},
 };
 use anyhow::{Context, ensure};
 use faultline_filter_core::{
@@ -14,7 +15,7 @@ use faultline_filter_core::{
     metrics::{Labels, METHOD_NOT_ALLOWED as REFUSED_METHODS, RouteMetric, UNKNOWN_ROUTES},
 };
 use faultline_testbed::{Envoy, until};
-use http::{Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use std::{path::Path, sync::Arc, time::Duration};
 
 /// One Envoy with its connections.
@@ -49,7 +50,7 @@ impl Running {
     /// Starts an Envoy with `workers` threads and opens `connections` to it.
     ///
     /// # Errors
-    /// Envoy does not start, or its guard does not refuse a method as it should.
+    /// Envoy does not start, or its guard does not do what no slice asks.
     pub(crate) async fn start(
         setup: Setup,
         module: &Path,
@@ -69,7 +70,7 @@ impl Running {
             load,
             counted: [0; 3],
         };
-        running.refuses_methods().await.context(name)?;
+        running.prove().await.context(name)?;
         Ok(running)
     }
 
@@ -111,10 +112,12 @@ impl Running {
         &self.envoy
     }
 
-    /// What no slice asks: the guards that can must answer 405 to a method their route has not.
-    async fn refuses_methods(&mut self) -> anyhow::Result<()> {
+    /// What no slice asks: the guards that can must answer 405 to a method their route has not,
+    /// and a peer must add what it adds to a request.
+    async fn prove(&mut self) -> anyhow::Result<()> {
         let [_, _, refused] = &mut self.counted;
         let expected = match self.setup.guard {
+            Guard::Peer(peer) => return self.adds_headers(peer).await,
             Guard::Bare => StatusCode::OK,
             Guard::Native | Guard::NativeTree => StatusCode::NOT_FOUND,
             Guard::Lua | Guard::Faultline | Guard::FaultlineLabels => {
@@ -123,7 +126,10 @@ impl Running {
             }
         };
         let target: Uri = config::route(0).parse()?;
-        let answer = self.load.once(Method::POST, &target).await?;
+        let answer = self
+            .load
+            .once(Method::POST, &target, &HeaderMap::new())
+            .await?;
         let status = answer.status();
         ensure!(
             status == expected,
@@ -141,13 +147,32 @@ impl Running {
         Ok(())
     }
 
+    async fn adds_headers(&mut self, peer: &'static Peer) -> anyhow::Result<()> {
+        let setup = self.setup;
+        for (path, request) in peer.requests() {
+            let exchange = Exchange::of(Variant { setup, path })?;
+            let mut headers = exchange.request_headers;
+            headers.insert(TELL, HeaderValue::from_static("yes"));
+            let target = exchange.targets.first().context("no path")?;
+            let answer = self.load.once(Method::GET, target, &headers).await?;
+            for (name, expected) in &request.adds {
+                let value = answer.headers().get(name);
+                ensure!(
+                    value == Some(expected),
+                    "GET {target}: behind it, {name} is {value:?} instead of {expected:?}"
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// Checks that a guard that counts did so with every request.
     ///
     /// # Errors
     /// A counter differs from the number of requests asked.
     pub(crate) async fn counted_all(&self) -> anyhow::Result<()> {
         let (prefix, labels) = match self.setup.guard {
-            Guard::Bare | Guard::Native | Guard::NativeTree => return Ok(()),
+            Guard::Bare | Guard::Native | Guard::NativeTree | Guard::Peer(_) => return Ok(()),
             Guard::Lua => ("http.bench.lua", Labels::Plain),
             Guard::Faultline => ("wasmcustom", Labels::Plain),
             Guard::FaultlineLabels => ("wasmcustom", Labels::Tagged),

@@ -45,11 +45,11 @@ impl Report {
         }
         writeln!(
             f,
-            "\nFaultline's ratio divided by its equal's; then what each adds to bare Envoy, divided\n"
+            "\nFaultline's ratio divided by the other's; then what each adds to bare Envoy, divided\n"
         )?;
         writeln!(
             f,
-            "routes  path      against      quotient  quartiles     added"
+            "routes  path      against            quotient  quartiles     added"
         )?;
         for one in &self.comparisons {
             let Comparison {
@@ -61,7 +61,7 @@ impl Report {
             } = one;
             writeln!(
                 f,
-                "{routes:>6}  {:<9} {:<12} {:>8.2}  {:<11} {:>6}",
+                "{routes:>6}  {:<9} {:<18} {:>8.2}  {:<11} {:>6}",
                 path.name(),
                 against.name(),
                 quotient.median,
@@ -88,7 +88,7 @@ impl Report {
             "\nResident memory beyond bare Envoy's, in KiB: for each worker (one VM), and for the \
              process with one;\nand the linear memory of a VM, resident or not\n"
         )?;
-        writeln!(f, "routes  guard      worker  process  linear")?;
+        writeln!(f, "routes  guard              worker  process  linear")?;
         for one in &self.memory {
             let (routes, guard) = (one.setup.routes, one.setup.guard.name());
             let (worker, process) = (one.kib_per_worker, one.kib_per_process);
@@ -97,10 +97,14 @@ impl Report {
                 .map_or_else(|| "-".to_owned(), |kib| kib.to_string());
             writeln!(
                 f,
-                "{routes:>6}  {guard:<9} {worker:>7}  {process:>7}  {linear:>6}"
+                "{routes:>6}  {guard:<17} {worker:>7}  {process:>7}  {linear:>6}"
             )?;
         }
-        writeln!(f, "\nmodule: {} bytes", self.module_bytes)
+        let modules = self.modules.iter();
+        let sizes: Vec<String> = modules
+            .map(|module| format!("{} {}", module.name, module.bytes))
+            .collect();
+        writeln!(f, "\nmodules, in bytes: {}", sizes.join(", "))
     }
 
     fn write_environment(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -186,9 +190,9 @@ mod tests {
                 slice_seconds: 1.0,
                 connections: 16,
             },
-            module_bytes: 100_000,
+            modules: Vec::new(),
             memory: Vec::new(),
-            comparisons: compare(&variants),
+            comparisons: compare(&variants, &[]),
             variants,
         }
         .to_string()

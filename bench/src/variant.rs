@@ -1,11 +1,11 @@
 //! What is compared: which guard stands in Envoy, how many routes it has, and which path is asked.
 
-use serde::Serialize;
+use crate::peer::Peer;
+use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 
 /// What decides about a request, apart from Envoy itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Guard {
     /// Nothing: every path is answered.
     Bare,
@@ -19,11 +19,23 @@ pub(crate) enum Guard {
     Faultline,
     /// The filter, with labels in its metrics' names.
     FaultlineLabels,
+    /// A module of another project.
+    Peer(&'static Peer),
 }
 
 impl Guard {
+    /// All but the peers.
+    pub(crate) const OURS: [Self; 6] = [
+        Self::Bare,
+        Self::Native,
+        Self::NativeTree,
+        Self::Lua,
+        Self::Faultline,
+        Self::FaultlineLabels,
+    ];
+
     /// Its name in the table.
-    pub(crate) const fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Bare => "bare",
             Self::Native => "native",
@@ -31,7 +43,22 @@ impl Guard {
             Self::Lua => "lua",
             Self::Faultline => "faultline",
             Self::FaultlineLabels => "faultline-labels",
+            Self::Peer(peer) => &peer.name,
         }
+    }
+
+    /// Whether paths of this kind are asked of it: a peer knows only what its description has.
+    pub(crate) fn is_asked(self, path: Kind) -> bool {
+        match self {
+            Self::Peer(peer) => peer.request(path).is_some(),
+            _ => true,
+        }
+    }
+}
+
+impl Serialize for Guard {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 
@@ -50,10 +77,18 @@ impl Setup {
         guard: Guard::Bare,
         routes: 0,
     };
+
+    /// An Envoy with a module of another project.
+    pub(crate) fn of_peer(peer: &'static Peer) -> Self {
+        Self {
+            guard: Guard::Peer(peer),
+            routes: peer.routes,
+        }
+    }
 }
 
 /// What kind of path is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
     /// A route that takes any method.
@@ -127,7 +162,7 @@ impl fmt::Display for Variant {
 pub(crate) const ROUTES: [usize; 3] = [10, 1_000, 10_000];
 
 /// Every variant, equals beside each other, the A/A line first.
-pub(crate) fn all() -> Vec<Variant> {
+pub(crate) fn all(peers: &[&'static Peer]) -> Vec<Variant> {
     let mut variants = vec![Variant::BARE_AGAIN];
     for routes in ROUTES {
         for path in Kind::ALL {
@@ -149,6 +184,9 @@ pub(crate) fn all() -> Vec<Variant> {
                 let setup = Setup { guard, routes };
                 variants.push(Variant { setup, path });
             }
+            let setups = peers.iter().map(|peer| Setup::of_peer(peer));
+            let asked = setups.filter(|peer| peer.routes == routes && peer.guard.is_asked(path));
+            variants.extend(asked.map(|setup| Variant { setup, path }));
         }
     }
     variants
@@ -158,8 +196,8 @@ pub(crate) fn all() -> Vec<Variant> {
 ///
 /// # Errors
 /// A pattern that no name contains, with the names there are.
-pub(crate) fn select(patterns: &[String]) -> anyhow::Result<Vec<Variant>> {
-    let mut variants = all();
+pub(crate) fn select(patterns: &[String], peers: &[&'static Peer]) -> anyhow::Result<Vec<Variant>> {
+    let mut variants = all(peers);
     for pattern in patterns {
         anyhow::ensure!(
             variants.iter().any(|one| one.to_string().contains(pattern)),
@@ -186,7 +224,7 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        let mut names: Vec<String> = all().iter().map(Variant::to_string).collect();
+        let mut names: Vec<String> = all(&[]).iter().map(Variant::to_string).collect();
         let count = names.len();
         names.sort();
         names.dedup();
@@ -199,17 +237,17 @@ mod tests {
     fn patterns_select_by_name_and_keep_the_noise() {
         let names = |patterns: &[&str]| {
             let patterns: Vec<String> = patterns.iter().map(|&one| one.to_owned()).collect();
-            let selected = select(&patterns).unwrap();
+            let selected = select(&patterns, &[]).unwrap();
             selected.iter().map(Variant::to_string).collect::<Vec<_>>()
         };
         assert_eq!(names(&["lua-10-open"]), ["bare-again", "lua-10-open"]);
         assert_eq!(names(&["bare-again"]), ["bare-again"]);
-        assert_eq!(names(&[]).len(), all().len());
+        assert_eq!(names(&[]).len(), all(&[]).len());
     }
 
     #[test]
     fn an_unknown_pattern_is_refused_with_the_names_there_are() {
-        let error = select(&["luau".to_owned()]).unwrap_err().to_string();
+        let error = select(&["luau".to_owned()], &[]).unwrap_err().to_string();
         assert!(
             error.contains("\"luau\"") && error.contains("lua-10-open"),
             "{error}"

@@ -14,6 +14,7 @@
 mod annotations;
 mod client;
 mod configuration;
+mod connections;
 mod guard;
 mod http2;
 mod module;

@@ -6,8 +6,8 @@
 #   ./test.sh --cluster        all that, then deploys onto a real cluster of its own (e2e/cluster) and runs
 #                              the acceptance suite there; Linux with apt, as root
 #   ./test.sh --envoys         all that, and filter and local mode in every supported version of Envoy
-#   ./test.sh --only STEP      one step: tools fmt clippy shell yaml doc filter test wasm deny
-#                              console envoys cluster
+#   ./test.sh --only STEP      one step: tools fmt clippy shell yaml doc filter reproducible test wasm
+#                              deny console envoys cluster
 #   ./test.sh --list           the steps
 #
 # Tools that no package offers are compiled once into faultline/tools in the user's cache folder.
@@ -18,7 +18,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/faultline
 tools=$cache/tools
 cargo_deny_version=0.20.2
 export PATH=$tools/bin:$PATH
-steps=(tools fmt clippy shell yaml doc filter test wasm deny console)
+steps=(tools fmt clippy shell yaml doc filter reproducible test wasm deny console)
 
 say() { printf '%s\n' "$*"; }
 die() { printf 'test.sh: %s\n' "$*" >&2; exit 1; }
@@ -67,6 +67,7 @@ step_shell() { git ls-files '*.sh' .ci/run | xargs shellcheck -x; }
 step_yaml() { git ls-files '*.yaml' '*.yml' | xargs yamllint --strict; }
 step_doc() { RUSTDOCFLAGS='-D warnings' cargo doc -q --workspace --no-deps --locked; }
 step_filter() { filter/build.sh; }
+step_reproducible() { filter/reproducible.sh; }
 step_test() { cargo test -q --workspace --locked; }
 step_wasm() {
   CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=wasm-bindgen-test-runner \

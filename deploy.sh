@@ -2,7 +2,8 @@
 # Puts Faultline on the cluster of the current kubectl context, and proves that it works.
 #
 # Usage: ./deploy.sh --registry HOST[:PORT][/PATH] [OPTION]...
-#        ./deploy.sh --local [OPTION]...    without a cluster, on this machine; its options: --local --help
+#        ./deploy.sh --local [OPTION]...         without a cluster, on this machine; its options: --local --help
+#        ./deploy.sh push-filter [OPTION]...     the filter alone, for your own mesh; its options: push-filter --help
 #
 # Checks first, and changes nothing unless every check passes. Then builds the images and the filter,
 # pushes them, installs Istio where there is none, applies everything pinned by digest, waits, and sends
@@ -38,6 +39,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/deploy/gateway.sh"
 . "$root/deploy/delete.sh"
 . "$root/deploy/status.sh"
+. "$root/deploy/push-filter.sh"
 
 deploy() {
   steps=7
@@ -70,6 +72,7 @@ delete() {
   local_mode "$@"
   parse "$@"
   cd "$root"
+  if [ "$mode" = push-filter ]; then push_filter; exit; fi
   open_console
   pin_context
   case $mode in

@@ -2,7 +2,7 @@
 # From source to digests. Sets image_custom_app, image_log_agent, image_e2e and image_filter, each as
 # REPOSITORY@sha256:…; a tag never decides what runs.
 
-hash_of() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -c1-16; }
+sha256_of() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -d ' ' -f 1; }
 built() { printf '%s/%s' "${CARGO_TARGET_DIR:-$root/target}" "$1"; }
 
 suite=$root/target/deploy/faultline-e2e
@@ -13,9 +13,11 @@ build() {
     die "the services did not compile"
   # The suite's image and the suite that runs here are one and the same program.
   cp "$(built "$target/release/faultline-e2e")" "$suite.new" && mv "$suite.new" "$suite"
-  quietly filter/build.sh || die "the filter did not compile"
+  build_filter
   ok "services $(size_of "$target/release/custom-app") and $(size_of "$target/release/log-agent"), filter $(size_of filter/plugin.wasm)"
 }
+
+build_filter() { quietly filter/build.sh || die "the filter did not compile"; }
 
 size_of() { wc -c <"$(built "$1")" | awk '{printf "%.1f MB", $1 / 1e6}'; }
 
@@ -75,13 +77,15 @@ image_of_deployment() {
   ask -n "$namespace" get deployment "$1" --ignore-not-found -o 'jsonpath={.spec.template.spec.containers[0].image}'
 }
 
-# image NAME FILE CONTAINERFILE: builds and pushes unless the registry has the content; prints REPOSITORY@DIGEST.
-# The tag is made from the content, so the same content is never pushed twice.
+# image NAME FILE CONTAINERFILE [TAG]: builds and pushes unless the registry has the content; prints
+# REPOSITORY@DIGEST. Without TAG it is made from the content, so the same content is never pushed twice.
 image() {
-  local name=$1 file containerfile=$root/$3 repository=$registry/faultline/$1 tag digest context
+  local name=$1 file containerfile=$root/$3 repository=$registry/faultline/$1 tag=${4:-} digest='' context
   file=$(built "$2")
-  tag=$(cat "$file" "$containerfile" | hash_of)
-  digest=$(registry_digest "$name" "$tag")
+  if [ -z "$tag" ]; then
+    tag=$(cat "$file" "$containerfile" | sha256_of | cut -c 1-16)
+    digest=$(registry_digest "$name" "$tag")
+  fi
   if [ -z "$digest" ]; then
     context=$scratch/$name
     mkdir "$context"

@@ -1,10 +1,18 @@
 # shellcheck shell=bash disable=SC2034,SC2154  # the parts of deploy.sh share their variables
 # The command line and the environment become variables, checked here once; nothing is parsed later.
 
-usage() { sed -n '2,/^set /{/^#/s/^# \{0,1\}//p;}' "$root/deploy.sh"; }
+# Each help text is the comment at the head of a file.
+usage() {
+  case ${modes[0]:-} in
+    push-filter) sed -n '2,/^$/s/^# \{0,1\}//p' "$root/deploy/push-filter.sh" ;;
+    *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p;}' "$root/deploy.sh" ;;
+  esac
+}
 
 refuse() {
-  printf 'deploy.sh: %s\nSee ./deploy.sh --help\n' "$1" >&2
+  local command=./deploy.sh
+  case ${modes[0]:-} in push-filter) command="$command push-filter" ;; esac
+  printf 'deploy.sh: %s\nSee %s --help\n' "$1" "$command" >&2
   exit 2
 }
 
@@ -25,7 +33,9 @@ parse() {
   timeout=${FAULTLINE_TIMEOUT:-300}
   skip_build=$(flag FAULTLINE_SKIP_BUILD "${FAULTLINE_SKIP_BUILD:-}")
   skip_istio=$(flag FAULTLINE_SKIP_ISTIO "${FAULTLINE_SKIP_ISTIO:-}")
-  local modes=() name
+  form=${FAULTLINE_AS:-image}
+  tag=${FAULTLINE_TAG:-}
+  local modes=() given_options=() name
   for name in DRY_RUN STATUS DELETE; do
     local variable=FAULTLINE_$name
     if [ "$(flag "$variable" "${!variable:-}")" = true ]; then modes+=("$(mode_named "$name")"); fi
@@ -38,7 +48,7 @@ parse() {
       --*=*) value=${option#*=} option=${option%%=*} given=true ;;
     esac
     case $option in
-      --registry|--namespace|--istio-config|--timeout)
+      --registry|--namespace|--istio-config|--timeout|--as|--tag)
         if [ "$given" = false ]; then
           [ $# -gt 0 ] || refuse "$option needs a value"
           value=$1
@@ -52,24 +62,42 @@ parse() {
       --namespace) namespace=$value ;;
       --istio-config) istio_config=$value ;;
       --timeout) timeout=$value ;;
+      --as) form=$value ;;
+      --tag) tag=$value ;;
       --insecure-registry) insecure=true ;;
       --skip-build) skip_build=true ;;
       --skip-istio) skip_istio=true ;;
       --dry-run|--status|--delete) modes+=("${option#--}") ;;
+      push-filter) modes+=(push-filter) ;;
       -h|--help) usage; exit 0 ;;
       *) refuse "there is no option $option" ;;
     esac
+    given_options+=("$option")
   done
 
   case ${#modes[@]} in
     0) mode=deploy ;;
     1) mode=${modes[0]} ;;
-    *) refuse "--${modes[0]} and --${modes[1]} do not go together" ;;
+    *) refuse "$(mode_as_said "${modes[0]}") and $(mode_as_said "${modes[1]}") do not go together" ;;
   esac
+  check_options "${given_options[@]+"${given_options[@]}"}"
   check_values
 }
 
+# check_options OPTION...: what was asked for has each of them.
+check_options() {
+  local option
+  for option in "$@"; do
+    case $mode:$option in
+      push-filter:push-filter|push-filter:--registry|push-filter:--insecure-registry|push-filter:--as|push-filter:--tag) ;;
+      push-filter:*) refuse "push-filter has no option $option" ;;
+      *:--as|*:--tag) refuse "$option is an option of push-filter" ;;
+    esac
+  done
+}
+
 mode_named() { printf '%s' "$1" | tr 'A-Z_' 'a-z-'; }
+mode_as_said() { case $1 in push-filter) printf '%s' "$1" ;; *) printf -- '--%s' "$1" ;; esac; }
 
 check_values() {
   registry=${registry%/}
@@ -77,6 +105,9 @@ check_values() {
   if [ -n "$registry" ] && ! [[ $registry =~ ^([a-z0-9-]+(\.[a-z0-9-]+)+|localhost|[a-z0-9-]+:[0-9]+|\[[0-9a-f:]+\])(:[0-9]+)?(/[a-z0-9._-]+)*$ ]]; then
     refuse "the registry \"$registry\" is not of the form HOST[:PORT][/PATH], for example registry.example.com/team"
   fi
+  case $form in image|artifact) ;; *) refuse "--as is \"$form\"; it must be image or artifact" ;; esac
+  [[ $tag =~ ^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$ ]] ||
+    refuse "the tag \"$tag\" must be letters, digits, dots, dashes and underscores, 128 at most"
   [[ $namespace =~ ^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$ ]] ||
     refuse "the namespace \"$namespace\" must be lower-case letters, digits and dashes, 63 at most"
   case $namespace in

@@ -30,8 +30,10 @@ preflight_delete() {
   ok "Kubernetes $kubernetes_version ($context), namespace $namespace"
 }
 
+check_curl() { command -v curl >/dev/null || die "curl is not installed" "Debian: apt-get install curl"; }
+
 check_tools() {
-  command -v curl >/dev/null || die "curl is not installed" "Debian: apt-get install curl"
+  check_curl
   at_least "$kubernetes_version" "$oldest_kubernetes" ||
     die "the cluster runs Kubernetes $kubernetes_version; Faultline needs $oldest_kubernetes for native sidecars"
 }
@@ -159,18 +161,24 @@ find_platform() {
 
 check_build_tools() {
   local architectures
-  command -v cargo >/dev/null || die "cargo is not installed" "See https://rustup.rs, or deploy what is built already: --skip-build"
+  check_rust "$target" wasm32-unknown-unknown
   architectures=$(ask get nodes -o 'jsonpath={range .items[*]}{.status.nodeInfo.architecture}{"\n"}{end}' | sort -u | paste -sd, -)
   [ "$architectures" = "$machine" ] ||
     die "the cluster's nodes are $architectures, this machine builds for $machine" \
       "Build on a machine of that kind; then here: --skip-build"
-  local platform
-  for platform in "$target" wasm32-unknown-unknown; do
+  command -v musl-gcc >/dev/null ||
+    die "musl-gcc, which links SQLite statically, is not installed" "Debian: apt-get install musl-tools"
+}
+
+# check_rust PLATFORM...
+check_rust() {
+  local platform advice="See https://rustup.rs"
+  [ "$mode" != deploy ] || advice="$advice, or deploy what is built already: --skip-build"
+  command -v cargo >/dev/null || die "cargo is not installed" "$advice"
+  for platform in "$@"; do
     (cd "$root" && [ -d "$(rustc --print target-libdir --target "$platform" 2>>"$log")" ]) ||
       die "Rust's target $platform is not installed" "In this folder: rustup target add $platform"
   done
-  command -v musl-gcc >/dev/null ||
-    die "musl-gcc, which links SQLite statically, is not installed" "Debian: apt-get install musl-tools"
 }
 
 # Sets container_tool: the first that can build here. A docker client without a daemon cannot.

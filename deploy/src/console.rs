@@ -10,12 +10,12 @@ use std::{
 use tempfile::TempDir;
 
 /// A cluster that cannot answer: nothing listens on the discard port.
-const NO_CLUSTER: &str = r#"{"apiVersion": "v1", "kind": "Config", "current-context": "nowhere",
+pub(crate) const NO_CLUSTER: &str = r#"{"apiVersion": "v1", "kind": "Config", "current-context": "nowhere",
     "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}],
     "contexts": [{"name": "nowhere", "context": {"cluster": "c"}}]}"#;
 
 /// deploy.sh with a kubeconfig of its own and no settings from outside.
-fn deploy(kubeconfig: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+pub(crate) fn deploy(kubeconfig: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let folder = TempDir::new().expect("a folder");
     let config = folder.path().join("config");
     fs::write(&config, kubeconfig).expect("a file");
@@ -31,7 +31,8 @@ fn deploy(kubeconfig: &str, arguments: &[&str], environment: &[(&str, &str)]) ->
         .expect("deploy.sh runs")
 }
 
-fn told(output: &Output) -> String {
+/// What it says to the person.
+pub(crate) fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -188,4 +189,5 @@ fn help_names_every_option() {
     ] {
         assert!(help.contains(&format!("  {option}")), "{option}");
     }
+    assert!(help.contains("push-filter --help"));
 }

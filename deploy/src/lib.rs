@@ -13,6 +13,8 @@ mod overlay;
 #[cfg(test)]
 mod plugins;
 #[cfg(test)]
+mod push_filter;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod traffic;

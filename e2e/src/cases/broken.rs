@@ -147,7 +147,10 @@ async fn unloadable(environment: &Environment) -> Outcome {
 const AGENT: &str = "the gateway's log for wasm";
 
 /// How many fetches the gateways' agents have counted.
-async fn fetches(environment: &Environment, labels: &[(&str, &str)]) -> anyhow::Result<u64> {
+pub(super) async fn fetches(
+    environment: &Environment,
+    labels: &[(&str, &str)],
+) -> anyhow::Result<u64> {
     Ok(environment
         .mesh
         .stats(Proxy::Gateway)
@@ -155,7 +158,8 @@ async fn fetches(environment: &Environment, labels: &[(&str, &str)]) -> anyhow::
         .count(FETCHES, labels))
 }
 
-async fn one_more_fetch(
+/// Waits until there is one more, and returns how many there are.
+pub(super) async fn one_more_fetch(
     environment: &Environment,
     labels: &[(&str, &str)],
     before: u64,
@@ -171,7 +175,7 @@ async fn one_more_fetch(
 }
 
 /// Waits until an unknown path's 404 is as `check` wants it while a known path is served; returns the 404.
-async fn not_found_is(
+pub(super) async fn not_found_is(
     environment: &Environment,
     check: fn(&Answer) -> anyhow::Result<()>,
 ) -> Result<Answer, Unmet> {

@@ -38,7 +38,8 @@ pub(super) const DELETE: Case = Case {
 const NO_CLUSTER: &str =
     "this is about what deploy.sh does on a cluster; --local has its own tests";
 
-fn script(environment: &Environment) -> Result<&DeployScript, Unmet> {
+/// The script under proof.
+pub(super) fn script(environment: &Environment) -> Result<&DeployScript, Unmet> {
     let missing = || Unmet::Skipped("--deploy-script is not given".to_owned());
     environment.deploy_script.as_ref().ok_or_else(missing)
 }

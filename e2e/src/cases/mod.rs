@@ -14,6 +14,7 @@ mod limits;
 mod lost;
 mod mtls;
 mod oci;
+mod push_filter;
 mod retries;
 mod routing;
 mod script;
@@ -53,6 +54,7 @@ pub const ALL: &[Case] = &[
     broken::WRONG_DIGEST,
     broken::GARBAGE,
     broken::UNLOADABLE,
+    push_filter::BOTH_FORMS,
     lost::NOTHING_LOST,
     deploy::AGAIN,
     deploy::REFUSALS,

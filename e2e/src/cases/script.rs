@@ -58,6 +58,12 @@ pub(super) async fn run(
     })
 }
 
+/// Whether a program is on the PATH.
+pub(super) fn has(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).exists())
+}
+
 /// A PATH with every program of the present one except `missing`.
 pub(super) fn path_without(missing: &str, folder: &TempDir) -> Result<OsString> {
     let programs = folder.path().join("bin");
@@ -116,6 +122,7 @@ mod tests {
         let path = path_without("sh", &folder).unwrap();
         assert!(!Path::new(&path).join("sh").exists());
         assert!(Path::new(&path).join("env").exists());
+        assert!(has("sh") && !has("no-such-program"));
     }
 
     #[test]

@@ -1,0 +1,176 @@
+//! `deploy.sh push-filter`: its refusals, what it prints, and the form of the artifact. That Istio pulls and
+//! runs what it pushes is in the acceptance suite.
+
+use crate::{
+    console::{NO_CLUSTER, deploy, told},
+    manifest::{Manifests, root},
+};
+use faultline_filter_core::{Config, Fallback};
+use serde_json::{Value, json};
+use std::{fs, path::Path, process::Command};
+
+const DIGEST: &str = "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+/// Runs a function of the script and returns what it prints.
+fn call(function: &str, arguments: &[&Path]) -> String {
+    let parts = "cd \"$root\"; . deploy/images.sh; . deploy/push-filter.sh";
+    let output = Command::new("bash")
+        .args(["-euc", &format!("{parts}; {function} \"$@\""), "bash"])
+        .args(arguments)
+        .env("root", root())
+        .env(
+            "image_filter",
+            format!("registry.example:5000/team/faultline/filter@{DIGEST}"),
+        )
+        .output()
+        .expect("bash");
+    assert!(output.status.success(), "{}", told(&output));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+#[test]
+fn wrong_usage_is_named() {
+    for (arguments, sentence) in [
+        (
+            vec!["push-filter", "--as", "tarball"],
+            "--as is \"tarball\"; it must be image or artifact",
+        ),
+        (vec!["push-filter", "--as"], "--as needs a value"),
+        (
+            vec!["push-filter", "--tag", "a b"],
+            "the tag \"a b\" must be letters",
+        ),
+        (
+            vec!["push-filter", "--tag", "-rc"],
+            "the tag \"-rc\" must be letters",
+        ),
+        (
+            vec!["push-filter", "--registry", "team"],
+            "is not of the form HOST[:PORT][/PATH]",
+        ),
+        (
+            vec!["push-filter", "--skip-build"],
+            "push-filter has no option --skip-build",
+        ),
+        (
+            vec!["--timeout", "5", "push-filter"],
+            "push-filter has no option --timeout",
+        ),
+        (
+            vec!["push-filter", "--status"],
+            "push-filter and --status do not go together",
+        ),
+        (
+            vec!["--dry-run", "--as", "image"],
+            "--as is an option of push-filter",
+        ),
+        (vec!["--tag=v1"], "--tag is an option of push-filter"),
+    ] {
+        let output = deploy(NO_CLUSTER, &arguments, &[]);
+        let told = told(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+        assert!(told.contains(sentence), "{arguments:?}: {told}");
+    }
+    let output = deploy(NO_CLUSTER, &["push-filter"], &[("FAULTLINE_AS", "tarball")]);
+    assert!(
+        told(&output).contains("See ./deploy.sh push-filter --help"),
+        "{}",
+        told(&output)
+    );
+}
+
+/// Refused for the registry, so no cluster was asked for. Standard output stays empty for whatever reads it.
+#[test]
+fn a_registry_is_needed_and_a_cluster_is_not() {
+    for (arguments, sentence) in [
+        (vec!["push-filter"], "deploy.sh: no registry is named"),
+        (
+            vec!["push-filter", "--registry", "127.0.0.1:9"],
+            "deploy.sh: the registry 127.0.0.1:9 does not answer",
+        ),
+    ] {
+        let output = deploy("", &arguments, &[]);
+        let told = told(&output);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains(sentence), "{told}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn help_names_every_option() {
+    let output = deploy(NO_CLUSTER, &["push-filter", "--help"], &[]);
+    assert!(output.status.success());
+    let help = String::from_utf8_lossy(&output.stdout).into_owned();
+    for option in [
+        "--registry",
+        "--insecure-registry",
+        "--as",
+        "--tag",
+        "--help",
+    ] {
+        assert!(help.contains(&format!("  {option}")), "{option}");
+    }
+    assert!(!help.contains("--delete"), "{help}");
+}
+
+/// Applied unread, at a gateway of somebody's, it must refuse nothing.
+#[test]
+fn the_printed_plugin_is_sound_and_harmless() {
+    let printed = Manifests::parse(&call("wasmplugin", &[]));
+    let plugin = printed.one("WasmPlugin", "faultline");
+    assert_eq!(
+        plugin.text("/spec/url"),
+        format!("oci://registry.example:5000/team/faultline/filter@{DIGEST}")
+    );
+    assert_eq!(plugin.text("/spec/failStrategy"), "FAIL_OPEN");
+    assert_eq!(
+        *plugin.get("/spec/selector/matchLabels"),
+        json!({"istio": "ingressgateway"})
+    );
+    let config = serde_json::to_vec(plugin.get("/spec/pluginConfig")).expect("JSON");
+    let config = Config::parse(&config).expect("a configuration that the filter takes");
+    assert_eq!(config.fallback, Fallback::Observe);
+}
+
+/// What Istio's agent asks of an artifact: exactly two layers, one of the module's media type.
+#[test]
+fn an_artifact_has_the_form_that_istio_takes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (layout, module) = (folder.path().join("layout"), folder.path().join("m"));
+    fs::write(&module, b"\0asm and so on").expect("a file");
+    let digest = call("lay_out_artifact", &[&layout, &module]);
+
+    let blob = |digest: &str| {
+        let name = digest.strip_prefix("sha256:").expect("a digest");
+        fs::read(layout.join("blobs/sha256").join(name)).expect("a blob")
+    };
+    let json = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).expect("JSON");
+    let index = json(&fs::read(layout.join("index.json")).expect("an index"));
+    assert_eq!(index["manifests"][0]["digest"], digest);
+    let manifest = json(&blob(&digest));
+    assert_eq!(
+        manifest["mediaType"],
+        "application/vnd.oci.image.manifest.v1+json"
+    );
+    let layers = manifest["layers"].as_array().expect("layers");
+    assert_eq!(layers.len(), 2);
+    for layer in layers {
+        let content = blob(layer["digest"].as_str().expect("a digest"));
+        assert_eq!(layer["size"], content.len());
+        if layer["mediaType"] == "application/vnd.module.wasm.content.layer.v1+wasm" {
+            assert_eq!(content, b"\0asm and so on");
+        } else {
+            assert_eq!(
+                layer["mediaType"],
+                "application/vnd.module.wasm.config.v1+json"
+            );
+            assert_eq!(json(&content)["type"], "envoy_proxy");
+        }
+    }
+    assert_eq!(
+        call("lay_out_artifact", &[&folder.path().join("again"), &module]),
+        digest,
+        "the same module, the same digest"
+    );
+}

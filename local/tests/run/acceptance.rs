@@ -7,13 +7,14 @@ use serde_json::Value;
 use crate::harness::{Place, program, text};
 
 /// Only these need what local mode has not.
-const NOT_APPLICABLE: [&str; 9] = [
+const NOT_APPLICABLE: [&str; 10] = [
     "injection",
     "oci-digest",
     "analyze",
     "wrong-digest",
     "broken-module",
     "unloadable-module",
+    "push-filter",
     "deploy-again",
     "deploy-refusals",
     "deploy-delete",

@@ -75,7 +75,9 @@ const ROUTE: [&str; 4] = ["path", "prefix", "methods", "observe"];
 
 fn table(list: &Node<'_, '_>, observed: &mut Vec<String>) -> Result<RouteTable, ConfigError> {
     let routes = list.list(MAX_ROUTES)?;
-    let mut table = TableBuilder::with_capacity(routes.items().count());
+    // Measured first: a table that grows as it is filled leaves holes in a memory that cannot shrink.
+    let bytes = routes.items().map(|route| text_length(&route)).sum();
+    let mut table = TableBuilder::with_room_for(routes.items().count(), bytes);
     for node in routes.items() {
         table.push(&route(&node, observed)?);
     }
@@ -86,6 +88,15 @@ fn table(list: &Node<'_, '_>, observed: &mut Vec<String>) -> Result<RouteTable, 
             None => list.error(problem),
         }
     })
+}
+
+/// How long the path or prefix of a route is at most: as written, with its escapes.
+fn text_length(route: &Node<'_, '_>) -> usize {
+    match route.fields(ROUTE) {
+        Ok([Some(text), ..] | [None, Some(text), ..]) => text.length(),
+        // It is about to be refused.
+        _ => 0,
+    }
 }
 
 /// An error about the path or prefix of a route that has been read before.

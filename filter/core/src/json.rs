@@ -110,6 +110,11 @@ impl<'t> Node<'t, '_> {
         }
     }
 
+    /// How many bytes it is written in.
+    pub(crate) fn length(&self) -> usize {
+        self.text.len()
+    }
+
     /// This value's fields, in the order of `known`: an object with no other keys, each once.
     pub(crate) fn fields<const N: usize>(
         &self,

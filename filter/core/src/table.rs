@@ -6,6 +6,7 @@ use crate::{
     route::{Admission, Overlap, Pattern, Route, Slot},
 };
 use alloc::{borrow::Cow, string::String, vec::Vec};
+use core::ops::Range;
 
 /// All routes. None matches a path that another one matches.
 ///
@@ -28,7 +29,7 @@ impl RouteTable {
     /// # Errors
     /// Two of them match the same path: their indices.
     pub fn new<'r>(routes: impl IntoIterator<Item = Route<'r>>) -> Result<Self, Overlap> {
-        let mut table = TableBuilder::with_capacity(0);
+        let mut table = TableBuilder::with_room_for(0, 0);
         routes.into_iter().for_each(|route| table.push(&route));
         table.build()
     }
@@ -36,14 +37,13 @@ impl RouteTable {
     /// All routes, in the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = Route<'_>> {
         self.routes
-            .entries
-            .iter()
-            .map(|entry| self.routes.route(entry))
+            .places()
+            .filter_map(|place| self.routes.route(place))
     }
 
     /// The route that matches `path` (without a query), if any.
     pub fn find(&self, path: &[u8]) -> Option<Route<'_>> {
-        self.entry(path).map(|entry| self.routes.route(entry))
+        self.routes.route(self.place_of(path)?)
     }
 
     /// Whether a request for `target` (a `:path` value, query and all; `None` if it has none)
@@ -54,7 +54,8 @@ impl RouteTable {
         target: Option<&[u8]>,
         method: impl FnOnce() -> Option<M>,
     ) -> Admission<'_> {
-        let Some(entry) = target.and_then(|target| self.entry(path::without_query(target))) else {
+        let place = target.and_then(|target| self.place_of(path::without_query(target)));
+        let Some(entry) = place.and_then(|place| self.routes.entry(place)) else {
             return Admission::Unknown;
         };
         match self.routes.methods(entry) {
@@ -65,16 +66,14 @@ impl RouteTable {
         }
     }
 
-    fn entry(&self, path: &[u8]) -> Option<&Entry> {
-        let exact = self.exact.find(path, |place| self.routes.text(place));
-        exact
-            .or_else(|| {
-                let text = |place: &u32| self.routes.text(*place);
-                let after = self.prefixes.partition_point(|place| text(place) <= path);
-                let last = self.prefixes.get(after.checked_sub(1)?)?;
-                (path.starts_with(text(last)) && path::is_unambiguous(path)).then_some(*last)
-            })
-            .and_then(|place| self.routes.entry(place))
+    /// The place of the route that matches `path`.
+    fn place_of(&self, path: &[u8]) -> Option<u32> {
+        let text = |place| self.routes.text(place);
+        self.exact.find(path, text).or_else(|| {
+            let after = self.prefixes.partition_point(|place| text(*place) <= path);
+            let last = *self.prefixes.get(after.checked_sub(1)?)?;
+            (path.starts_with(text(last)) && path::is_unambiguous(path)).then_some(last)
+        })
     }
 }
 
@@ -84,11 +83,11 @@ pub(crate) struct TableBuilder {
 }
 
 impl TableBuilder {
-    /// An empty table, with memory for so many routes.
-    pub(crate) fn with_capacity(routes: usize) -> Self {
+    /// An empty table, with memory for so many routes whose texts have so many bytes.
+    pub(crate) fn with_room_for(routes: usize, bytes: usize) -> Self {
         Self {
             routes: Routes {
-                texts: String::new(),
+                texts: String::with_capacity(bytes),
                 entries: Vec::with_capacity(routes),
                 methods: Vec::new(),
             },
@@ -102,10 +101,8 @@ impl TableBuilder {
 
     /// The table, or two routes that match the same path.
     pub(crate) fn build(self) -> Result<RouteTable, Overlap> {
-        let mut routes = self.routes;
-        routes.texts.shrink_to_fit();
-        let places = (0_u32..).zip(&routes.entries);
-        let mut sorted: Vec<u32> = places.map(|(place, _)| place).collect();
+        let routes = self.routes;
+        let mut sorted: Vec<u32> = routes.places().collect();
         // Of equal texts the prefix sorts first, so that neighbours show every overlap.
         let is_exact = |place: u32| !routes.is_prefix(place);
         sorted.sort_unstable_by_key(|place| (routes.text(*place), is_exact(*place)));
@@ -131,7 +128,7 @@ impl TableBuilder {
     }
 }
 
-/// What the routes are, close together: 10,000 of them are 160 KB and their texts.
+/// What the routes are, close together: 10,000 of them are 120 KB and their texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Routes {
     /// Every path and prefix, one behind the other.
@@ -144,9 +141,8 @@ struct Routes {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entry {
-    /// Where its text starts and ends.
+    /// Where its text starts. It ends where the next one starts.
     start: u32,
-    end: u32,
     /// Which set of methods it takes, counted from 1; 0 for any method.
     methods: u32,
     observed: Option<Slot>,
@@ -155,18 +151,15 @@ struct Entry {
 
 impl Routes {
     fn push(&mut self, route: &Route<'_>) {
-        // A text ends below 4 GiB: a memory of 32 bits holds it, and the configuration besides.
-        let end = |texts: &String| u32::try_from(texts.len()).unwrap_or(u32::MAX);
-        let start = end(&self.texts);
-        self.texts.push_str(route.pattern.text());
         let entry = Entry {
-            start,
-            end: end(&self.texts),
+            // Below 4 GiB: a memory of 32 bits holds them, and the configuration besides.
+            start: u32::try_from(self.texts.len()).unwrap_or(u32::MAX),
             methods: self.set_of(route.methods.as_deref()),
             observed: route.observed,
             is_prefix: matches!(route.pattern, Pattern::Prefix(_)),
         };
         self.entries.push(entry);
+        self.texts.push_str(route.pattern.text());
     }
 
     /// The number of this set of methods. Tables have few different ones, so that looking for an
@@ -189,12 +182,21 @@ impl Routes {
         self.entries.get(place as usize)
     }
 
+    /// Every place.
+    fn places(&self) -> impl Iterator<Item = u32> + use<> {
+        0..u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Where in the texts its own is.
+    fn span(&self, place: u32) -> Option<Range<usize>> {
+        let start = |place| Some(self.entry(place)?.start as usize);
+        let end = place.checked_add(1).and_then(start);
+        Some(start(place)?..end.unwrap_or(self.texts.len()))
+    }
+
     fn text(&self, place: u32) -> &[u8] {
-        let text = |entry: &Entry| self.texts.get(entry.start as usize..entry.end as usize);
-        self.entry(place)
-            .and_then(text)
-            .unwrap_or_default()
-            .as_bytes()
+        let text = |span| self.texts.as_bytes().get(span);
+        self.span(place).and_then(text).unwrap_or_default()
     }
 
     fn is_prefix(&self, place: u32) -> bool {
@@ -213,17 +215,17 @@ impl Routes {
         }
     }
 
-    fn route(&self, entry: &Entry) -> Route<'_> {
-        let text = self.texts.get(entry.start as usize..entry.end as usize);
-        let text = Cow::Borrowed(text.unwrap_or_default());
-        Route {
+    fn route(&self, place: u32) -> Option<Route<'_>> {
+        let entry = self.entry(place)?;
+        let text = Cow::Borrowed(self.texts.get(self.span(place)?)?);
+        Some(Route {
             pattern: match entry.is_prefix {
                 true => Pattern::Prefix(text),
                 false => Pattern::Exact(text),
             },
             methods: self.methods(entry).map(Cow::Borrowed),
             observed: entry.observed,
-        }
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     annotations::{proxy_status, server_timing},
     client::{Response, get, request, send},
     http2,
-    proxy::Proxy,
+    proxy::{Proxy, istio_stats_tags},
     scenario::{self, Client, Scenario},
     statistics::{counted, exported, logged},
 };
@@ -314,10 +314,7 @@ async fn labels_come_out_as_istio_reads_them() {
     let upstream = Upstream::start(|_| Step::answer(200, "app")).await.unwrap();
     let config = json!({"routes": [{"path": "/log", "observe": "log"}], "labels": true});
     let mut proxy = Proxy::to(&upstream, &config);
-    // As Istio's bootstrap template writes each of meshConfig's extraStatTags.
-    proxy.stats_tags = ["route", "outcome"]
-        .map(|tag| json!({"tag_name": tag, "regex": format!(r"({tag}=\.=(.*?);\.;)")}))
-        .to_vec();
+    proxy.stats_tags = istio_stats_tags();
     let (envoy, address) = proxy.start().await;
     get(address, "/log").await;
     get(address, "/nowhere").await;

@@ -48,6 +48,13 @@ pub(crate) fn cluster(name: &str, endpoint: Option<SocketAddr>, mut more: Value)
     more
 }
 
+/// What takes the labels out of the metrics' names, as Istio's bootstrap template writes it for each
+/// of meshConfig's extraStatTags.
+pub(crate) fn istio_stats_tags() -> Vec<Value> {
+    let tag = |tag: &str| json!({"tag_name": tag, "regex": format!(r"({tag}=\.=(.*?);\.;)")});
+    ["route", "outcome"].map(tag).to_vec()
+}
+
 /// One listener, the filter, more filters behind it, and the router.
 pub(crate) struct Proxy {
     pub(crate) plugin: Value,

@@ -1,0 +1,247 @@
+//! The PromQL in the documentation asks for what the filter exports.
+
+use crate::{
+    client::get,
+    proxy::{Proxy, istio_stats_tags},
+    statistics::exported,
+};
+use faultline_testbed::{Step, Upstream};
+use promql_parser::{
+    label::{MatchOp, Matcher},
+    parser::{self, Expr, LabelModifier, VectorSelector},
+    util::{ExprVisitor, walk_expr},
+};
+use serde_json::json;
+use std::{collections::BTreeMap, convert::Infallible};
+
+const DOCUMENTS: [(&str, &str); 2] = [
+    ("filter/README.md", include_str!("../../README.md")),
+    ("docs/metrics.md", include_str!("../../../docs/metrics.md")),
+];
+
+/// What Prometheus itself adds to every sample, of where it came from.
+const OF_THE_TARGET: [&str; 2] = ["instance", "pod"];
+
+/// One line of a Prometheus page.
+#[derive(Debug)]
+struct Sample {
+    metric: String,
+    labels: BTreeMap<String, String>,
+}
+
+/// The filter's samples. Names and values hold no separator, so splitting at separators is enough.
+fn samples(page: &str) -> Vec<Sample> {
+    let sample = |line: &str| {
+        let (series, _) = line.rsplit_once(' ')?;
+        let (metric, labels) = series.split_once('{')?;
+        let labels = labels
+            .trim_end_matches('}')
+            .split(',')
+            .filter(|label| !label.is_empty());
+        let label = |label: &str| {
+            let (name, value) = label.split_once('=').unwrap();
+            (name.to_owned(), value.trim_matches('"').to_owned())
+        };
+        Some(Sample {
+            metric: metric.to_owned(),
+            labels: labels.map(label).collect(),
+        })
+    };
+    let ours = page.lines().filter(|line| line.starts_with("faultline_"));
+    ours.filter_map(sample).collect()
+}
+
+/// The expressions in a document: every code block marked `promql`, at blank lines apart.
+fn expressions(document: &str) -> Vec<&str> {
+    let blocks = document.split("```promql\n").skip(1);
+    let text = blocks.map(|rest| rest.split_once("```").expect("the block's end").0);
+    text.flat_map(|block| block.split("\n\n").map(str::trim))
+        .collect()
+}
+
+/// Everything that is wrong with an expression.
+fn faults(expression: &str, samples: &[Sample]) -> Vec<String> {
+    match parser::parse(expression) {
+        Err(error) => vec![error],
+        Ok(expr) => {
+            let mut check = Check {
+                samples,
+                faults: Vec::new(),
+                selectors: 0,
+            };
+            let Ok(_) = walk_expr(&mut check, &expr);
+            if check.selectors == 0 {
+                check.faults.push("asks for nothing".to_owned());
+            }
+            check.faults
+        }
+    }
+}
+
+struct Check<'a> {
+    samples: &'a [Sample],
+    faults: Vec<String>,
+    selectors: usize,
+}
+
+impl ExprVisitor for Check<'_> {
+    type Error = Infallible;
+
+    fn pre_visit(&mut self, expr: &Expr) -> Result<bool, Infallible> {
+        match expr {
+            Expr::VectorSelector(selector) => self.selector(selector),
+            Expr::MatrixSelector(matrix) => self.selector(&matrix.vs),
+            Expr::Aggregate(aggregate) => {
+                self.grouping(&aggregate.expr, aggregate.modifier.as_ref())
+            }
+            Expr::Binary(binary) => {
+                let matching = binary
+                    .modifier
+                    .as_ref()
+                    .and_then(|modifier| modifier.matching.as_ref());
+                self.grouping(&binary.lhs, matching);
+                self.grouping(&binary.rhs, matching);
+            }
+            _ => {}
+        }
+        Ok(true)
+    }
+}
+
+impl Check<'_> {
+    /// Its matchers leave something, and none of them names what does not exist.
+    fn selector(&mut self, selector: &VectorSelector) {
+        self.selectors += 1;
+        let metric = selector.name.as_deref().unwrap_or_default();
+        let matchers = &selector.matchers.matchers;
+        let of_metric: Vec<_> = self
+            .samples
+            .iter()
+            .filter(|sample| sample.metric == metric)
+            .collect();
+        if of_metric.is_empty() {
+            self.faults.push(format!("{metric} is not exported"));
+        }
+        let values = |name: &str| {
+            of_metric
+                .iter()
+                .filter_map(|sample| sample.labels.get(name))
+                .collect::<Vec<_>>()
+        };
+        for matcher in matchers {
+            let known = values(&matcher.name);
+            let unknown = named(matcher)
+                .into_iter()
+                .filter(|value| !known.iter().any(|one| one == value));
+            self.faults
+                .extend(unknown.map(|value| format!("{metric} has no {}={value:?}", matcher.name)));
+        }
+        let fits = |sample: &&&Sample| {
+            let value =
+                |matcher: &Matcher| sample.labels.get(&matcher.name).map_or("", String::as_str);
+            matchers
+                .iter()
+                .all(|matcher| matcher.is_match(value(matcher)))
+        };
+        if of_metric.iter().find(fits).is_none() {
+            self.faults
+                .push(format!("{metric} with {matchers:?}: nothing"));
+        }
+    }
+
+    /// Every label of `by` or `on` is one that each metric inside has.
+    fn grouping(&mut self, inside: &Expr, labels: Option<&LabelModifier>) {
+        let Some(labels) = labels else { return };
+        let mut metrics = Metrics(Vec::new());
+        let Ok(_) = walk_expr(&mut metrics, inside);
+        for metric in metrics.0 {
+            let of_metric = self.samples.iter().filter(|sample| sample.metric == metric);
+            let known: Vec<_> = of_metric.flat_map(|sample| sample.labels.keys()).collect();
+            for label in &labels.labels().labels {
+                if !known.contains(&label) && !OF_THE_TARGET.contains(&label.as_str()) {
+                    self.faults.push(format!("{metric} has no label {label}"));
+                }
+            }
+        }
+    }
+}
+
+/// The names of the metrics in an expression.
+struct Metrics(Vec<String>);
+
+impl ExprVisitor for Metrics {
+    type Error = Infallible;
+
+    fn pre_visit(&mut self, expr: &Expr) -> Result<bool, Infallible> {
+        match expr {
+            Expr::VectorSelector(selector) => self.0.extend(selector.name.clone()),
+            Expr::MatrixSelector(matrix) => self.0.extend(matrix.vs.name.clone()),
+            _ => {}
+        }
+        Ok(true)
+    }
+}
+
+/// The values that a matcher names: of an expression such as `ok|client_gone`, each.
+fn named(matcher: &Matcher) -> Vec<&str> {
+    match matcher.op {
+        MatchOp::Equal | MatchOp::NotEqual => vec![&matcher.value],
+        MatchOp::Re(_) | MatchOp::NotRe(_) => matcher.value.split('|').collect(),
+    }
+}
+
+/// What a proxy exports that has answered one request for each kind of metric.
+async fn exported_samples() -> Vec<Sample> {
+    let upstream = Upstream::start(|_| Step::answer(200, "app")).await.unwrap();
+    let config = json!({"routes": [{"path": "/log", "observe": "log"}], "labels": true});
+    let mut proxy = Proxy::to(&upstream, &config);
+    proxy.stats_tags = istio_stats_tags();
+    let (envoy, address) = proxy.start().await;
+    get(address, "/log").await;
+    // A histogram is there once a value is in it.
+    exported(&envoy, r#"faultline_duration_ms_count{route="log"} 1"#).await;
+    samples(&envoy.prometheus().await.unwrap())
+}
+
+#[tokio::test]
+async fn every_expression_asks_for_what_is_exported() {
+    let samples = exported_samples().await;
+    for (name, document) in DOCUMENTS {
+        let expressions = expressions(document);
+        assert!(expressions.len() >= 5, "{name}: {expressions:?}");
+        for expression in expressions {
+            let faults = faults(expression, &samples);
+            assert!(faults.is_empty(), "{name}: {faults:#?} in\n{expression}");
+        }
+    }
+    for (expression, fault) in [
+        ("sum by (route) (faultline_retries", "unclosed"),
+        ("faultline_retries faultline_requests", "invalid"),
+        ("rate(faultline_retries)", "expected type"),
+        ("faultline_retry", "faultline_retry is not exported"),
+        (
+            r#"faultline_requests{outcome!~"ok|late"}"#,
+            r#"no outcome="late""#,
+        ),
+        (r#"faultline_retries{outcome="ok"}"#, r#"no outcome="ok""#),
+        (
+            r#"faultline_requests{outcome!~"ok",outcome="ok"}"#,
+            "nothing",
+        ),
+        (
+            "sum by (route) (faultline_unknown_routes)",
+            "no label route",
+        ),
+        (
+            "faultline_retries / on (outcome) faultline_requests",
+            "faultline_retries has no label outcome",
+        ),
+        ("1 + 1", "asks for nothing"),
+    ] {
+        let faults = faults(expression, &samples);
+        assert!(
+            faults.iter().any(|one| one.contains(fault)),
+            "{expression}: {faults:?}"
+        );
+    }
+}

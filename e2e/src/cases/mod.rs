@@ -7,6 +7,8 @@ mod authorization;
 mod broken;
 mod delay;
 mod deploy;
+mod envoy_gateway;
+mod examples;
 mod gateway;
 mod healthy;
 mod injection;
@@ -55,6 +57,9 @@ pub const ALL: &[Case] = &[
     broken::GARBAGE,
     broken::UNLOADABLE,
     push_filter::BOTH_FORMS,
+    examples::WASM_PLUGIN,
+    examples::TRAFFIC_EXTENSION,
+    examples::ENVOY_GATEWAY,
     lost::NOTHING_LOST,
     deploy::AGAIN,
     deploy::REFUSALS,

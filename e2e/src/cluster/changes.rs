@@ -15,7 +15,7 @@ pub struct Resource {
     /// Namespace.
     pub namespace: String,
     /// Name.
-    pub name: &'static str,
+    pub name: String,
 }
 
 impl fmt::Display for Resource {
@@ -27,7 +27,8 @@ impl fmt::Display for Resource {
 /// A resource as it was.
 pub(super) struct Saved {
     resource: Resource,
-    manifest: Value,
+    /// `None` for one that was not there.
+    manifest: Option<Value>,
 }
 
 impl Cluster {
@@ -37,7 +38,7 @@ impl Cluster {
         Resource {
             kind: "virtualservices.networking.istio.io",
             namespace: self.names.namespace.clone(),
-            name: "log-agent",
+            name: "log-agent".to_owned(),
         }
     }
 
@@ -47,7 +48,7 @@ impl Cluster {
         Resource {
             kind: "wasmplugins.extensions.istio.io",
             namespace: self.names.gateway_namespace.clone(),
-            name: "faultline-gateway",
+            name: "faultline-gateway".to_owned(),
         }
     }
 
@@ -59,7 +60,7 @@ impl Cluster {
         let args = [
             "get",
             resource.kind,
-            resource.name,
+            &resource.name,
             "-n",
             &resource.namespace,
         ];
@@ -74,14 +75,7 @@ impl Cluster {
     /// When it cannot be saved or deleted.
     pub async fn delete(&self, resource: &Resource) -> Result<()> {
         self.save(resource).await?;
-        let args = [
-            "delete",
-            resource.kind,
-            resource.name,
-            "-n",
-            &resource.namespace,
-        ];
-        self.kubectl.run(&args).await.map(drop)
+        self.remove(resource).await
     }
 
     /// Changes a resource's spec by a merge patch until [`Self::restore`]; one that this suite has
@@ -93,10 +87,8 @@ impl Cluster {
         self.save(resource).await?;
         let saved = self.saved.lock().await;
         let saved = saved.iter().find(|saved| saved.resource == *resource);
-        let mut manifest = saved
-            .context("the resource was not saved")?
-            .manifest
-            .clone();
+        let manifest = saved.and_then(|saved| saved.manifest.clone());
+        let mut manifest = manifest.context("the resource was not saved")?;
         let Some(target) = manifest.get_mut("spec").and_then(Value::as_object_mut) else {
             bail!("{resource} has no spec");
         };
@@ -110,6 +102,24 @@ impl Cluster {
         self.put(resource, &manifest).await
     }
 
+    /// Creates a resource that is not there, until [`Self::restore`].
+    ///
+    /// # Errors
+    /// When it is there already, or cannot be created.
+    pub async fn add(&self, resource: &Resource, yaml: &str) -> Result<()> {
+        if self.is_there(resource).await? {
+            bail!("{resource} is there already");
+        }
+        self.saved.lock().await.push(Saved {
+            resource: resource.clone(),
+            manifest: None,
+        });
+        self.kubectl
+            .feed(&["create", "-f", "-"], yaml)
+            .await
+            .map(drop)
+    }
+
     /// Puts every changed resource back as it was.
     ///
     /// # Errors
@@ -117,9 +127,11 @@ impl Cluster {
     pub async fn restore(&self) -> Result<()> {
         let mut saved = self.saved.lock().await;
         while let Some(last) = saved.last() {
-            self.put(&last.resource, &last.manifest)
-                .await
-                .with_context(|| format!("{} could not be put back", last.resource))?;
+            let done = match &last.manifest {
+                Some(manifest) => self.put(&last.resource, manifest).await,
+                None => self.remove(&last.resource).await,
+            };
+            done.with_context(|| format!("{} could not be put back", last.resource))?;
             saved.pop();
         }
         Ok(())
@@ -132,25 +144,40 @@ impl Cluster {
             forget_instance(&mut manifest);
             saved.push(Saved {
                 resource: resource.clone(),
-                manifest,
+                manifest: Some(manifest),
             });
         }
         Ok(())
     }
 
-    async fn put(&self, resource: &Resource, manifest: &Value) -> Result<()> {
+    async fn is_there(&self, resource: &Resource) -> Result<bool> {
         let args = [
             "get",
             resource.kind,
-            resource.name,
+            &resource.name,
             "-n",
             &resource.namespace,
             "-o",
             "name",
+            "--ignore-not-found",
         ];
-        let mut args = args.to_vec();
-        args.push("--ignore-not-found");
-        let there = !self.kubectl.run(&args).await?.trim().is_empty();
+        Ok(!self.kubectl.run(&args).await?.trim().is_empty())
+    }
+
+    async fn remove(&self, resource: &Resource) -> Result<()> {
+        let args = [
+            "delete",
+            resource.kind,
+            &resource.name,
+            "-n",
+            &resource.namespace,
+            "--ignore-not-found",
+        ];
+        self.kubectl.run(&args).await.map(drop)
+    }
+
+    async fn put(&self, resource: &Resource, manifest: &Value) -> Result<()> {
+        let there = self.is_there(resource).await?;
         let verb = if there { "replace" } else { "create" };
         self.kubectl
             .feed(&[verb, "-f", "-"], &manifest.to_string())

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::harness::{Place, program, text};
 
 /// Only these need what local mode has not.
-const NOT_APPLICABLE: [&str; 10] = [
+const NOT_APPLICABLE: [&str; 13] = [
     "injection",
     "oci-digest",
     "analyze",
@@ -15,6 +15,9 @@ const NOT_APPLICABLE: [&str; 10] = [
     "broken-module",
     "unloadable-module",
     "push-filter",
+    "example-wasmplugin",
+    "example-trafficextension",
+    "example-envoy-gateway",
     "deploy-again",
     "deploy-refusals",
     "deploy-delete",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::time::Instant;
 
-use crate::case::Unmet;
+use crate::unmet::Unmet;
 
 /// How often in a row a condition has to hold.
 const IN_A_ROW: u32 = 5;

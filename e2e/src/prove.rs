@@ -119,11 +119,12 @@ async fn run<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::case::{Running, Unmet};
+    use crate::case::Running;
     use crate::cases;
     use crate::cluster::{Cluster, Names};
     use crate::environment::Mesh;
     use crate::gateway::Gateway;
+    use crate::unmet::Unmet;
     use std::future::pending;
     use std::time::Duration;
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::case::{Case, Outcome, Unmet};
+use crate::case::Case;
+use crate::unmet::{Outcome, Unmet};
 
 /// Whether the output may carry colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

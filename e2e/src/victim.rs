@@ -2,10 +2,11 @@
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::case::Unmet;
 use crate::cluster::{Cluster, Pod};
-use crate::environment::{App, Mesh};
+use crate::environment::Mesh;
 use crate::local::Local;
+use crate::part::App;
+use crate::unmet::Unmet;
 
 /// One custom-app.
 pub enum Victim<'a> {

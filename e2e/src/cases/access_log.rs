@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-use crate::case::{Case, Outcome, Tier, expect};
+use crate::case::{Case, Tier};
 use crate::cases::sightings;
 use crate::converge;
-use crate::environment::{App, Environment};
+use crate::environment::Environment;
 use crate::gateway::marker;
 use crate::parse::log::Line;
+use crate::part::App;
+use crate::unmet::{Outcome, expect};
 
 pub(super) const OUTCOME: Case = Case {
     feature: "annotations",

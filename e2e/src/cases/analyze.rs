@@ -6,8 +6,9 @@ use anyhow::{Context as _, anyhow};
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::case::{Case, Outcome, Tier, Unmet, expect};
+use crate::case::{Case, Tier};
 use crate::environment::Environment;
+use crate::unmet::{Outcome, Unmet, expect};
 
 pub(super) const CLEAN: Case = Case {
     feature: "istioctl analyze",

@@ -2,11 +2,12 @@
 
 use reqwest::Method;
 
-use crate::case::{Case, Outcome, Tier, Unmet, expect};
+use crate::case::{Case, Tier};
 use crate::cases::sightings;
 use crate::environment::Environment;
 use crate::gateway::marker;
 use crate::parse::server_timing;
+use crate::unmet::{Outcome, Unmet, expect};
 
 pub(super) const NOT_FOUND: Case = Case {
     feature: "annotations",

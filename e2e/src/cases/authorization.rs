@@ -2,11 +2,13 @@
 
 use anyhow::bail;
 
-use crate::case::{Case, Outcome, Tier};
+use crate::case::{Case, Tier};
 use crate::converge::{self, CONVERGENCE};
-use crate::environment::{App, Caller, Environment};
+use crate::environment::Environment;
 use crate::exchange::Ask;
 use crate::gateway::marker;
+use crate::part::{App, Caller};
+use crate::unmet::Outcome;
 
 pub(super) const STRANGER: Case = Case {
     feature: "authorization",

@@ -4,13 +4,15 @@ use anyhow::bail;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::case::{Case, Outcome, Tier, Unmet, expect};
+use crate::case::{Case, Tier};
 use crate::cases::oci::{self, FETCHES, NO_REGISTRY};
 use crate::cases::sightings;
 use crate::converge::{self, CONVERGENCE};
-use crate::environment::{Environment, Piece, Proxy};
+use crate::environment::Environment;
 use crate::exchange::Answer;
 use crate::gateway::marker;
+use crate::part::{Piece, Proxy};
+use crate::unmet::{Outcome, Unmet, expect};
 
 pub(super) const DELETED: Case = Case {
     feature: "404",

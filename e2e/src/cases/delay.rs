@@ -2,12 +2,14 @@
 
 use anyhow::bail;
 
-use crate::case::{Case, Outcome, Tier, expect};
+use crate::case::{Case, Tier};
 use crate::cases::sightings;
 use crate::converge::{self, CONVERGENCE};
-use crate::environment::{App, Caller, Environment, Proxy};
+use crate::environment::Environment;
 use crate::exchange::Ask;
 use crate::gateway::marker;
+use crate::part::{App, Caller, Proxy};
+use crate::unmet::{Outcome, expect};
 
 pub(super) const DELAY: Case = Case {
     feature: "delay",
@@ -52,7 +54,7 @@ async fn delay(environment: &Environment) -> Outcome {
 
 async fn counted(environment: &Environment) -> Outcome {
     let proxy = Proxy::Sidecar(App::CustomApp);
-    let count = async || -> Result<u64, crate::case::Unmet> {
+    let count = async || -> Result<u64, crate::unmet::Unmet> {
         let stats = sightings::counters(environment, proxy).await?;
         Ok(stats.count("faultline_delays_injected", &[]))
     };

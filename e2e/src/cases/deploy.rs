@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::case::{Case, Outcome, Tier, Unmet, expect};
+use crate::case::{Case, Tier};
 use crate::cases::script;
 use crate::environment::{Deletion, DeployScript, Environment};
+use crate::unmet::{Outcome, Unmet, expect};
 
 pub(super) const AGAIN: Case = Case {
     feature: "deploy.sh",

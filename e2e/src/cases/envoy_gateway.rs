@@ -9,9 +9,9 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::case::{Unmet, expect};
 use crate::cases::script;
 use crate::cluster::Resource;
+use crate::unmet::{Unmet, expect};
 
 /// The module, and what it must contain.
 const MODULE: &str = "github.com/envoyproxy/gateway@v1.9.1";

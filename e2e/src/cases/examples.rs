@@ -2,14 +2,16 @@
 
 use anyhow::{Context as _, bail};
 
-use crate::case::{Case, Outcome, Tier, Unmet, expect};
+use crate::case::{Case, Tier};
 use crate::cases::broken::not_found_is;
 use crate::cases::oci::{self, NO_REGISTRY};
 use crate::cases::{envoy_gateway, sightings};
 use crate::cluster::{Cluster, Resource};
 use crate::converge::{self, CONVERGENCE};
-use crate::environment::{Environment, Piece};
+use crate::environment::Environment;
 use crate::gateway::marker;
+use crate::part::Piece;
+use crate::unmet::{Outcome, Unmet, expect};
 
 pub(super) const WASM_PLUGIN: Case = Case {
     feature: "examples",

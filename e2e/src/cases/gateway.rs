@@ -2,10 +2,11 @@
 
 use anyhow::bail;
 
-use crate::case::{Case, Outcome, Tier};
+use crate::case::{Case, Tier};
 use crate::converge::{self, CONVERGENCE};
 use crate::environment::Environment;
 use crate::gateway::marker;
+use crate::unmet::Outcome;
 
 pub(super) const PORT_80: Case = Case {
     feature: "gateway, port 80",

@@ -5,12 +5,14 @@ use std::time::Instant;
 use anyhow::bail;
 use serde_json::json;
 
-use crate::case::{Case, Outcome, Tier, expect};
+use crate::case::{Case, Tier};
 use crate::cases::sightings;
 use crate::converge::{self, CONVERGENCE};
-use crate::environment::{App, Environment, Piece};
+use crate::environment::Environment;
 use crate::exchange::Ask;
 use crate::gateway::marker;
+use crate::part::{App, Piece};
+use crate::unmet::{Outcome, expect};
 
 pub(super) const NO_FAULT: Case = Case {
     feature: "no fault, no pain",
@@ -68,7 +70,7 @@ async fn no_fault(environment: &Environment) -> Outcome {
 }
 
 /// Waits until `/log` answers with this status, and returns how long the last answer took, in ms.
-async fn log_becomes(environment: &Environment, status: u16) -> Result<u64, crate::case::Unmet> {
+async fn log_becomes(environment: &Environment, status: u16) -> Result<u64, crate::unmet::Unmet> {
     let marker = marker("no-fault-wait");
     converge::steadily(&format!("{status} from /log"), CONVERGENCE, async || {
         let answer = environment.gateway.fetch("/log", &marker).await?;

@@ -1,7 +1,8 @@
 //! Injection: every pod has its sidecar.
 
-use crate::case::{Case, Outcome, Tier, Unmet, expect};
+use crate::case::{Case, Tier};
 use crate::environment::Environment;
+use crate::unmet::{Outcome, Unmet, expect};
 
 pub(super) const SIDECARS: Case = Case {
     feature: "injection",

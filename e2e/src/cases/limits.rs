@@ -5,12 +5,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::task::JoinSet;
 
-use crate::case::{Case, Outcome, Tier, Unmet, expect};
+use crate::case::{Case, Tier};
 use crate::cases::retries::exclusively;
 use crate::cases::sightings;
-use crate::environment::{App, Environment, Proxy};
+use crate::environment::Environment;
 use crate::exchange::Answer;
 use crate::gateway::marker;
+use crate::part::{App, Proxy};
+use crate::unmet::{Outcome, Unmet, expect};
 
 pub(super) const CONFIGURED: Case = Case {
     feature: "limits",

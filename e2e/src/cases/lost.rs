@@ -7,11 +7,13 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::case::{Case, Outcome, Tier, expect};
+use crate::case::{Case, Tier};
 use crate::converge;
-use crate::environment::{App, Environment, Lives};
+use crate::environment::Environment;
 use crate::exchange::{Ask, Reply};
 use crate::gateway::{Gateway, marker};
+use crate::part::{App, Lives};
+use crate::unmet::{Outcome, expect};
 use crate::victim::Victim;
 
 pub(super) const NOTHING_LOST: Case = Case {

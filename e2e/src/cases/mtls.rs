@@ -4,13 +4,15 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 
-use crate::case::{Case, Outcome, Tier, Unmet, expect};
+use crate::case::{Case, Tier};
 use crate::cases::sightings;
 use crate::converge::{self, CONVERGENCE};
-use crate::environment::{App, Caller, Environment, Namespaces};
+use crate::environment::{Environment, Namespaces};
 use crate::exchange::{Ask, Reply};
 use crate::gateway::marker;
 use crate::parse::log::Line;
+use crate::part::{App, Caller};
+use crate::unmet::{Outcome, Unmet, expect};
 
 pub(super) const PLAINTEXT: Case = Case {
     feature: "mTLS",

@@ -3,8 +3,10 @@
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::case::{Case, Outcome, Tier, expect};
-use crate::environment::{App, Environment, Proxy};
+use crate::case::{Case, Tier};
+use crate::environment::Environment;
+use crate::part::{App, Proxy};
+use crate::unmet::{Outcome, expect};
 
 /// Why local mode has nothing of this to prove.
 pub(super) const NO_REGISTRY: &str =

@@ -4,13 +4,15 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::case::{Case, Outcome, Tier, Unmet, expect};
+use crate::case::{Case, Tier};
 use crate::cases::broken::{fetches, not_found_is, one_more_fetch};
 use crate::cases::oci::{self, NO_REGISTRY};
 use crate::cases::{deploy, script, sightings};
 use crate::converge::{self, CONVERGENCE};
-use crate::environment::{DeployScript, Environment, Proxy};
+use crate::environment::{DeployScript, Environment};
 use crate::gateway::marker;
+use crate::part::Proxy;
+use crate::unmet::{Outcome, Unmet, expect};
 
 pub(super) const BOTH_FORMS: Case = Case {
     feature: "OCI",

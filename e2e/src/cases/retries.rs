@@ -4,12 +4,14 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 
-use crate::case::{Case, Outcome, Tier, Unmet, expect};
+use crate::case::{Case, Tier};
 use crate::cases::sightings;
 use crate::converge::{self, CONVERGENCE};
-use crate::environment::{App, Environment, Lives, Proxy};
+use crate::environment::Environment;
 use crate::gateway::marker;
 use crate::parse::stats::Stats;
+use crate::part::{App, Lives, Proxy};
+use crate::unmet::{Outcome, Unmet, expect};
 
 pub(super) const ATTEMPTS: Case = Case {
     feature: "retries",

@@ -2,10 +2,12 @@
 
 use std::time::Instant;
 
-use crate::case::{Case, Outcome, Tier, expect};
+use crate::case::{Case, Tier};
 use crate::cases::sightings;
-use crate::environment::{App, Environment};
+use crate::environment::Environment;
 use crate::gateway::marker;
+use crate::part::App;
+use crate::unmet::{Outcome, expect};
 
 pub(super) const ROUTES: Case = Case {
     feature: "routing",

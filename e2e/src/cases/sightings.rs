@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-use crate::case::{Unmet, expect};
 use crate::converge;
-use crate::environment::{App, Environment, Lives, Proxy};
+use crate::environment::Environment;
 use crate::exchange::Answer;
 use crate::parse::log::Line;
 use crate::parse::proxy_status::{self, Hop};
 use crate::parse::stats::Stats;
+use crate::part::{App, Lives, Proxy};
+use crate::unmet::{Unmet, expect};
 
 /// Within this an application's line is in its log.
 const WRITTEN: Duration = Duration::from_secs(15);

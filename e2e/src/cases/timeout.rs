@@ -2,11 +2,12 @@
 
 use serde_json::json;
 
-use crate::case::{Case, Outcome, Tier, expect};
+use crate::case::{Case, Tier};
 use crate::cases::sightings;
 use crate::environment::Environment;
 use crate::exchange::Ask;
 use crate::gateway::marker;
+use crate::unmet::{Outcome, expect};
 
 pub(super) const GET: Case = Case {
     feature: "timeout",

@@ -4,12 +4,14 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use crate::case::{Case, Outcome, Tier, Unmet, expect};
+use crate::case::{Case, Tier};
 use crate::cases::sightings;
 use crate::cases::tricks::{Refusal, SPELLINGS, Spelling, Trick, UNSETTLED, tricks};
-use crate::environment::{App, Environment};
+use crate::environment::Environment;
 use crate::exchange::Answer;
 use crate::gateway::marker;
+use crate::part::App;
+use crate::unmet::{Outcome, Unmet, expect};
 
 pub(super) const NOT_FOUND: Case = Case {
     feature: "404",

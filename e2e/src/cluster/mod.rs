@@ -18,12 +18,12 @@ pub use self::pod::{Container, Pod};
 pub use self::snapshot::Snapshot;
 
 use self::changes::Saved;
-use crate::case::Unmet;
-use crate::environment::{App, Caller, Lives, Proxy};
 use crate::exchange::{Ask, Reply};
 use crate::parse::config::Config;
 use crate::parse::log::{self, Line};
 use crate::parse::stats::Stats;
+use crate::part::{App, Caller, Lives, Proxy};
+use crate::unmet::Unmet;
 
 /// Where to find what on the cluster.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 
 use super::{Cluster, Pod};
-use crate::environment::Caller;
+use crate::part::Caller;
 
 const PLACES: &str = include_str!("../../places.yaml");
 const POD: &str = include_str!("../../pod.yaml");

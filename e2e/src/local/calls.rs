@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 use reqwest::Url;
 
 use super::{Local, RunFile};
-use crate::environment::{App, Caller};
 use crate::exchange::{self, Ask, Reply};
+use crate::part::{App, Caller};
 
 impl Local {
     /// As [`crate::environment::Mesh::url`].

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use super::Local;
-use crate::environment::Piece;
+use crate::part::Piece;
 
 impl Local {
     /// Takes a piece out of the listeners until [`Self::restore`].

@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Instance, Local};
-use crate::environment::App;
 use crate::exchange::{self, Ask};
 use crate::parse::log::{self, Line};
+use crate::part::App;
 
 impl Local {
     /// As [`crate::environment::Mesh::log`]. All lives of an instance write into one file.

@@ -13,10 +13,10 @@ use tokio::sync::Mutex;
 
 pub use self::run_file::{Instance, RunFile};
 
-use crate::environment::{App, Proxy};
 use crate::exchange::{self, Ask};
 use crate::parse::config::{Config, Upstream};
 use crate::parse::stats::Stats;
+use crate::part::{App, Proxy};
 
 /// A run of `faultline-local`.
 pub struct Local {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use crate::environment::App;
+use crate::part::App;
 
 /// A run.
 #[derive(Clone, Debug, Deserialize)]

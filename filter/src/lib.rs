@@ -25,4 +25,5 @@ mod stream;
 mod vm;
 
 pub use host::Host;
-pub use vm::{Action, Vm};
+pub use stream::Action;
+pub use vm::Vm;

@@ -4,13 +4,21 @@ use crate::{
     host::{Headers, Host},
     metrics::Counted,
     plugin::Plugin,
-    vm::Action,
 };
 use alloc::rc::Rc;
 use core::time::Duration;
 use faultline_filter_core::{
     Admission, Fallback, Flags, Origin, Outcome, Report, Slot, flags::little_endian, problem,
 };
+
+/// Whether a request goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// It does.
+    Continue = 0,
+    /// It stops here: it has been answered.
+    Pause = 1,
+}
 
 /// The state of one request.
 pub(crate) struct Stream {

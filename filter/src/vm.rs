@@ -4,18 +4,9 @@ use crate::{
     contexts::Contexts,
     host::Host,
     plugin::{Plugin, Plugins},
-    stream::Stream,
+    stream::{Action, Stream},
 };
 use alloc::rc::Rc;
-
-/// Whether a request goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// It does.
-    Continue = 0,
-    /// It stops here: it has been answered.
-    Pause = 1,
-}
 
 /// One copy of the filter: a worker of the proxy has one for all plugins of the same module.
 ///

@@ -47,7 +47,7 @@ fn in_the_foreground_it_shows_requests_and_ends_with_ctrl_c() {
         assert!(said.contains(step), "{said}");
     }
     eventually("the entry, although its caller saw a 504", || {
-        messages(&file).contains(&"shown".to_owned()).then_some(())
+        messages(&file)?.contains(&"shown".to_owned()).then_some(())
     });
 
     run.signal(Signal::INT);

@@ -335,15 +335,18 @@ pub(crate) fn request(method: &str, url: &str, body: &str) -> Option<Answer> {
     })
 }
 
-/// The messages of the entries at a gateway.
-pub(crate) fn messages(run: &RunFile) -> Vec<String> {
-    let answer = request("GET", &format!("{}/logs", run.gateway_url), "").expect("an answer");
+/// The messages of the entries at a gateway; `None` while it cannot reach them.
+pub(crate) fn messages(run: &RunFile) -> Option<Vec<String>> {
+    let answer = request("GET", &format!("{}/logs", run.gateway_url), "")?;
+    if answer.status == 503 {
+        return None;
+    }
     let entries = answer.json()["entries"]
         .as_array()
         .expect("entries")
         .clone();
     let message = |entry: &Value| entry["message"].as_str().expect("a message").to_owned();
-    entries.iter().map(message).collect()
+    Some(entries.iter().map(message).collect())
 }
 
 /// Posts an entry; the status of the answer.

@@ -19,7 +19,7 @@ fn entries_are_handed_over_at_the_end_and_kept() {
 
     let mut again = Foreground::start(place.command(&options));
     let file = place.run_file();
-    assert_eq!(messages(&file), ["kept"]);
+    assert_eq!(messages(&file).expect("entries"), ["kept"]);
     again.signal(Signal::TERM);
     assert_eq!(again.ended(), Some(0));
 }
@@ -99,7 +99,7 @@ fn a_killed_application_is_started_again_and_loses_nothing() {
             .then_some(())
     });
     eventually("every accepted entry, once", || {
-        let mut found = messages(&before);
+        let mut found = messages(&before)?;
         found.sort_unstable();
         let expected = [
             "cut off at custom-app-1",

@@ -9,10 +9,10 @@
 
 use crate::{
     host::{Answer, Headers, Host, MetricId, MetricKind, Status},
+    pairs,
     scratch::Scratch,
     vm::Vm,
 };
-use alloc::vec::Vec;
 use core::{
     alloc::Layout,
     cell::{RefCell, UnsafeCell},
@@ -158,6 +158,7 @@ unsafe extern "C" {
         value: *mut *mut u8,
         size: *mut usize,
     ) -> u32;
+    fn proxy_get_header_map_pairs(map: u32, value: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_get_header_map_value(
         map: u32,
         name: *const u8,
@@ -230,6 +231,10 @@ impl Host for Proxy {
         })
     }
 
+    fn headers(&self, of: Headers) -> Answer<Bytes> {
+        given(|value, size| unsafe { proxy_get_header_map_pairs(of as u32, value, size) })
+    }
+
     fn header(&self, of: Headers, name: &str) -> Answer<Bytes> {
         given(|value, size| unsafe {
             proxy_get_header_map_value(of as u32, name.as_ptr(), name.len(), value, size)
@@ -264,7 +269,7 @@ impl Host for Proxy {
 
     fn answer(&self, problem: &Problem<'_>) -> Answer<()> {
         const NO_GRPC_STATUS: i32 = -1;
-        let headers = pairs(&problem.headers);
+        let headers = pairs::write(&problem.headers);
         done(unsafe {
             proxy_send_local_response(
                 problem.status,
@@ -298,21 +303,4 @@ impl Host for Proxy {
         // A line that cannot be logged has nowhere else to go.
         let _ = unsafe { proxy_log(ERROR, line.as_ptr(), line.len()) };
     }
-}
-
-/// A header map in the interface's form: how many, the sizes of each, then each with a NUL.
-fn pairs(headers: &[(&str, &str)]) -> Vec<u8> {
-    let sizes = headers.iter().flat_map(|(name, value)| [name, value]);
-    let mut bytes = Vec::new();
-    for number in [headers.len()]
-        .into_iter()
-        .chain(sizes.clone().map(|text| text.len()))
-    {
-        bytes.extend_from_slice(&u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes());
-    }
-    for text in sizes {
-        bytes.extend_from_slice(text.as_bytes());
-        bytes.push(0);
-    }
-    bytes
 }

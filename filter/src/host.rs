@@ -42,6 +42,9 @@ pub trait Host {
     /// The plugin's configuration, while it is being configured.
     fn configuration(&self) -> Answer<Self::Bytes>;
 
+    /// All headers, as [`crate::pairs`] reads them.
+    fn headers(&self, of: Headers) -> Answer<Self::Bytes>;
+
     /// The first header called `name`.
     fn header(&self, of: Headers, name: &str) -> Answer<Self::Bytes>;
 

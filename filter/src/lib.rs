@@ -12,6 +12,7 @@ mod abi;
 mod contexts;
 pub mod host;
 mod metrics;
+pub mod pairs;
 mod plugin;
 #[cfg_attr(
     not(any(target_arch = "wasm32", test)),

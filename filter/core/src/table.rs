@@ -46,9 +46,13 @@ impl RouteTable {
         self.routes.route(self.place_of(path)?)
     }
 
+    /// Whether any route takes some methods only: if none does, no method has to be read.
+    pub fn restricts_methods(&self) -> bool {
+        !self.routes.methods.is_empty()
+    }
+
     /// Whether a request for `target` (a `:path` value, query and all; `None` if it has none)
-    /// may pass. `method` is asked for only if the route restricts methods: in the proxy, each
-    /// header read costs.
+    /// may pass. `method` is asked for only if the route restricts methods.
     pub fn admit<M: AsRef<[u8]>>(
         &self,
         target: Option<&[u8]>,

@@ -1,7 +1,10 @@
 //! A host that does anything: every answer is what the input says, a status or bytes.
 
 use arbitrary::Unstructured;
-use faultline_filter::host::{Answer, Headers, Host, MetricId, MetricKind, Status};
+use faultline_filter::{
+    host::{Answer, Headers, Host, MetricId, MetricKind, Status},
+    pairs,
+};
 use faultline_filter_core::problem::Problem;
 use std::cell::RefCell;
 
@@ -105,6 +108,20 @@ impl Host for Mock<'_> {
                 .map(|text| text.as_bytes().to_vec())
                 .unwrap_or_default(),
         }))
+    }
+
+    fn headers(&self, _of: Headers) -> Answer<Vec<u8>> {
+        self.status()?;
+        if self.read(|input| input.ratio(1, 8).unwrap_or(false)) {
+            return self.value();
+        }
+        let text = || Ok(String::from_utf8_lossy(&self.value()?).into_owned());
+        let (path, method) = (text()?, text()?);
+        Ok(pairs::write(&[
+            (":path", &path),
+            (":method", &method),
+            ("x", "y"),
+        ]))
     }
 
     fn header(&self, _of: Headers, _name: &str) -> Answer<Vec<u8>> {

@@ -76,7 +76,8 @@ const ROUTE: [&str; 4] = ["path", "prefix", "methods", "observe"];
 fn table(list: &Node<'_, '_>, observed: &mut Vec<String>) -> Result<RouteTable, ConfigError> {
     let routes = list.list(MAX_ROUTES)?;
     // Measured first: a table that grows as it is filled leaves holes in a memory that cannot shrink.
-    let bytes = routes.items().map(|route| text_length(&route)).sum();
+    let length = |route: Node<'_, '_>| Some(text(&route)?.length());
+    let bytes = routes.items().filter_map(length).sum();
     let mut table = TableBuilder::with_room_for(routes.items().count(), bytes);
     for node in routes.items() {
         table.push(&route(&node, observed)?);
@@ -84,27 +85,16 @@ fn table(list: &Node<'_, '_>, observed: &mut Vec<String>) -> Result<RouteTable, 
     table.build().map_err(|overlap| {
         let problem = format!("is also matched by routes[{}]", overlap.first);
         match routes.items().nth(overlap.second) {
-            Some(node) => overlapping(&node, problem),
+            Some(node) => text(&node).unwrap_or(node).error(problem),
             None => list.error(problem),
         }
     })
 }
 
-/// How long the path or prefix of a route is at most: as written, with its escapes.
-fn text_length(route: &Node<'_, '_>) -> usize {
-    match route.fields(ROUTE) {
-        Ok([Some(text), ..] | [None, Some(text), ..]) => text.length(),
-        // It is about to be refused.
-        _ => 0,
-    }
-}
-
-/// An error about the path or prefix of a route that has been read before.
-fn overlapping(route: &Node<'_, '_>, problem: String) -> ConfigError {
-    match route.fields(ROUTE) {
-        Ok([Some(text), ..] | [None, Some(text), ..]) => text.error(problem),
-        _ => route.error(problem),
-    }
+/// The path or prefix of a route.
+fn text<'t, 'k>(route: &'k Node<'t, '_>) -> Option<Node<'t, 'k>> {
+    let [path, prefix, ..] = route.fields(ROUTE).ok()?;
+    path.or(prefix)
 }
 
 fn route<'t>(node: &Node<'t, '_>, observed: &mut Vec<String>) -> Result<Route<'t>, ConfigError> {

@@ -9,7 +9,7 @@ use crate::{
     metrics::{self, Labels, MAX_OBSERVED},
     path,
     route::{MAX_ROUTES, Pattern, Route, Slot},
-    table::{RouteTable, TableBuilder},
+    table::{RouteTable, Routes},
 };
 use alloc::{borrow::Cow, format, string::String, vec::Vec};
 
@@ -74,17 +74,17 @@ const MISSING: &str = "is missing";
 const ROUTE: [&str; 4] = ["path", "prefix", "methods", "observe"];
 
 fn table(list: &Node<'_, '_>, observed: &mut Vec<String>) -> Result<RouteTable, ConfigError> {
-    let routes = list.list(MAX_ROUTES)?;
+    let items = list.list(MAX_ROUTES)?;
     // Measured first: a table that grows as it is filled leaves holes in a memory that cannot shrink.
     let length = |route: Node<'_, '_>| Some(text(&route)?.length());
-    let bytes = routes.items().filter_map(length).sum();
-    let mut table = TableBuilder::with_room_for(routes.items().count(), bytes);
-    for node in routes.items() {
-        table.push(&route(&node, observed)?);
+    let bytes = items.iter().filter_map(length).sum();
+    let mut routes = Routes::with_room_for(items.length(), bytes);
+    for node in items.iter() {
+        routes.push(&route(&node, observed)?);
     }
-    table.build().map_err(|overlap| {
+    RouteTable::of(routes).map_err(|overlap| {
         let problem = format!("is also matched by routes[{}]", overlap.first);
-        match routes.items().nth(overlap.second) {
+        match items.iter().nth(overlap.second) {
             Some(node) => text(&node).unwrap_or(node).error(problem),
             None => list.error(problem),
         }
@@ -130,7 +130,7 @@ fn route_path<'t>(node: &Node<'t, '_>) -> Result<Cow<'t, str>, ConfigError> {
 
 fn route_methods(list: &Node<'_, '_>) -> Result<Methods, ConfigError> {
     let mut methods = Vec::new();
-    for node in list.list(MAX_METHODS)?.items() {
+    for node in list.list(MAX_METHODS)?.iter() {
         let method = node.string()?;
         if !method::is_configurable(&method) {
             return Err(node.error("must be a method in upper-case letters, such as GET"));

@@ -163,11 +163,13 @@ impl<'t> Node<'t, '_> {
         let lexer = self
             .inside(b'[')
             .ok_or_else(|| self.error("must be a list"))?;
-        let list = List {
+        let mut list = List {
             key: &self.key,
             text: lexer.as_slice(),
+            length: 0,
         };
-        match list.items().count() {
+        list.length = list.iter().count();
+        match list.length {
             0 => Err(self.error("must not be empty")),
             found if found > most => {
                 Err(self.error(format!("has {found} items; at most {most} are allowed")))
@@ -207,11 +209,17 @@ pub(crate) struct List<'t, 'k> {
     key: &'k Key<'k>,
     /// What stands behind its bracket.
     text: &'t [u8],
+    length: usize,
 }
 
 impl<'t, 'k> List<'t, 'k> {
+    /// How many there are.
+    pub(crate) fn length(self) -> usize {
+        self.length
+    }
+
     /// All of them, read anew at each call.
-    pub(crate) fn items(self) -> impl Iterator<Item = Node<'t, 'k>> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = Node<'t, 'k>> {
         let mut lexer = SliceLexer::new(self.text);
         let texts = iter::from_fn(move || {
             let next = next_in_sequence(&mut lexer)?;

@@ -29,9 +29,36 @@ impl RouteTable {
     /// # Errors
     /// Two of them match the same path: their indices.
     pub fn new<'r>(routes: impl IntoIterator<Item = Route<'r>>) -> Result<Self, Overlap> {
-        let mut table = TableBuilder::with_room_for(0, 0);
-        routes.into_iter().for_each(|route| table.push(&route));
-        table.build()
+        let mut copies = Routes::with_room_for(0, 0);
+        routes.into_iter().for_each(|route| copies.push(&route));
+        Self::of(copies)
+    }
+
+    /// A table of these routes, as [`RouteTable::new`].
+    pub(crate) fn of(routes: Routes) -> Result<Self, Overlap> {
+        let mut sorted: Vec<u32> = routes.places().collect();
+        // Of equal texts the prefix sorts first, so that neighbours show every overlap.
+        let is_exact = |place: u32| !routes.is_prefix(place);
+        sorted.sort_unstable_by_key(|place| (routes.text(*place), is_exact(*place)));
+        for pair in sorted.windows(2) {
+            if let [a, b] = *pair
+                && routes.overlap(a, b)
+            {
+                let [first, second] = [a.min(b), a.max(b)].map(|place| place as usize);
+                return Err(Overlap { first, second });
+            }
+        }
+        let mut exact = Index::with_room_for(sorted.len());
+        for place in sorted.iter().filter(|place| is_exact(**place)) {
+            exact.insert(routes.text(*place), *place);
+        }
+        sorted.retain(|place| routes.is_prefix(*place));
+        sorted.shrink_to_fit();
+        Ok(Self {
+            routes,
+            exact,
+            prefixes: sorted,
+        })
     }
 
     /// All routes, in the order of the configuration.
@@ -81,60 +108,10 @@ impl RouteTable {
     }
 }
 
-/// Routes on their way into a table. They are copied, so that a configuration need not be kept.
-pub(crate) struct TableBuilder {
-    routes: Routes,
-}
-
-impl TableBuilder {
-    /// An empty table, with memory for so many routes whose texts have so many bytes.
-    pub(crate) fn with_room_for(routes: usize, bytes: usize) -> Self {
-        Self {
-            routes: Routes {
-                texts: String::with_capacity(bytes),
-                entries: Vec::with_capacity(routes),
-                methods: Vec::new(),
-            },
-        }
-    }
-
-    /// Adds a route after those before.
-    pub(crate) fn push(&mut self, route: &Route<'_>) {
-        self.routes.push(route);
-    }
-
-    /// The table, or two routes that match the same path.
-    pub(crate) fn build(self) -> Result<RouteTable, Overlap> {
-        let routes = self.routes;
-        let mut sorted: Vec<u32> = routes.places().collect();
-        // Of equal texts the prefix sorts first, so that neighbours show every overlap.
-        let is_exact = |place: u32| !routes.is_prefix(place);
-        sorted.sort_unstable_by_key(|place| (routes.text(*place), is_exact(*place)));
-        for pair in sorted.windows(2) {
-            if let [a, b] = *pair
-                && routes.overlap(a, b)
-            {
-                let [first, second] = [a.min(b), a.max(b)].map(|place| place as usize);
-                return Err(Overlap { first, second });
-            }
-        }
-        let mut exact = Index::with_room_for(sorted.len());
-        for place in sorted.iter().filter(|place| is_exact(**place)) {
-            exact.insert(routes.text(*place), *place);
-        }
-        sorted.retain(|place| routes.is_prefix(*place));
-        sorted.shrink_to_fit();
-        Ok(RouteTable {
-            routes,
-            exact,
-            prefixes: sorted,
-        })
-    }
-}
-
-/// What the routes are, close together: 10,000 of them are 120 KB and their texts.
+/// What the routes are, close together: 10,000 of them are 120 KB and their texts. They are copied,
+/// so that a configuration need not be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Routes {
+pub(crate) struct Routes {
     /// Every path and prefix, one behind the other.
     texts: String,
     /// In the order of the configuration. A route's place here is its name everywhere else.
@@ -154,7 +131,17 @@ struct Entry {
 }
 
 impl Routes {
-    fn push(&mut self, route: &Route<'_>) {
+    /// None yet, with memory for so many whose texts have so many bytes.
+    pub(crate) fn with_room_for(routes: usize, bytes: usize) -> Self {
+        Self {
+            texts: String::with_capacity(bytes),
+            entries: Vec::with_capacity(routes),
+            methods: Vec::new(),
+        }
+    }
+
+    /// Adds a route after those before.
+    pub(crate) fn push(&mut self, route: &Route<'_>) {
         let entry = Entry {
             // Below 4 GiB: a memory of 32 bits holds them, and the configuration besides.
             start: u32::try_from(self.texts.len()).unwrap_or(u32::MAX),

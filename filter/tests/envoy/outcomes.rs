@@ -4,7 +4,7 @@ use crate::{
     annotations::{proxy_status, server_timing},
     client::{Response, get, request, send},
     http2,
-    proxy::{Proxy, istio_stats_tags},
+    proxy::Proxy,
     scenario::{self, Client, Scenario},
     statistics::{counted, exported, logged},
 };
@@ -312,10 +312,7 @@ async fn odd_requests_are_answered_and_counted() {
 #[tokio::test]
 async fn labels_come_out_as_istio_reads_them() {
     let upstream = Upstream::start(|_| Step::answer(200, "app")).await.unwrap();
-    let config = json!({"routes": [{"path": "/log", "observe": "log"}], "labels": true});
-    let mut proxy = Proxy::to(&upstream, &config);
-    proxy.stats_tags = istio_stats_tags();
-    let (envoy, address) = proxy.start().await;
+    let (envoy, address) = Proxy::labelled(&upstream).start().await;
     get(address, "/log").await;
     get(address, "/nowhere").await;
 

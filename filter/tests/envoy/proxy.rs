@@ -48,13 +48,6 @@ pub(crate) fn cluster(name: &str, endpoint: Option<SocketAddr>, mut more: Value)
     more
 }
 
-/// What takes the labels out of the metrics' names, as Istio's bootstrap template writes it for each
-/// of meshConfig's extraStatTags.
-pub(crate) fn istio_stats_tags() -> Vec<Value> {
-    let tag = |tag: &str| json!({"tag_name": tag, "regex": format!(r"({tag}=\.=(.*?);\.;)")});
-    ["route", "outcome"].map(tag).to_vec()
-}
-
 /// One listener, the filter, more filters behind it, and the router.
 pub(crate) struct Proxy {
     pub(crate) plugin: Value,
@@ -73,6 +66,17 @@ impl Proxy {
             routes: vec![json!({"match": {"prefix": "/"}, "route": {"cluster": "app"}})],
             clusters: vec![cluster("app", Some(upstream.address()), json!({}))],
             stats_tags: Vec::new(),
+        }
+    }
+
+    /// One that observes `/log` with labels, and takes these out of the metrics' names as Istio's
+    /// bootstrap template does for each of meshConfig's extraStatTags.
+    pub(crate) fn labelled(upstream: &Upstream) -> Self {
+        let routes = json!([{"path": "/log", "observe": "log"}]);
+        let tag = |tag: &str| json!({"tag_name": tag, "regex": format!(r"({tag}=\.=(.*?);\.;)")});
+        Self {
+            stats_tags: ["route", "outcome"].map(tag).to_vec(),
+            ..Self::to(upstream, &json!({"routes": routes, "labels": true}))
         }
     }
 

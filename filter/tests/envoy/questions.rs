@@ -1,17 +1,12 @@
 //! The PromQL in the documentation asks for what the filter exports.
 
-use crate::{
-    client::get,
-    proxy::{Proxy, istio_stats_tags},
-    statistics::exported,
-};
+use crate::{client::get, proxy::Proxy, statistics::exported};
 use faultline_testbed::{Step, Upstream};
 use promql_parser::{
     label::{MatchOp, Matcher},
     parser::{self, Expr, LabelModifier, VectorSelector},
     util::{ExprVisitor, walk_expr},
 };
-use serde_json::json;
 use std::{collections::BTreeMap, convert::Infallible};
 
 const DOCUMENTS: [(&str, &str); 2] = [
@@ -193,10 +188,7 @@ fn named(matcher: &Matcher) -> Vec<&str> {
 /// What a proxy exports that has answered one request for each kind of metric.
 async fn exported_samples() -> Vec<Sample> {
     let upstream = Upstream::start(|_| Step::answer(200, "app")).await.unwrap();
-    let config = json!({"routes": [{"path": "/log", "observe": "log"}], "labels": true});
-    let mut proxy = Proxy::to(&upstream, &config);
-    proxy.stats_tags = istio_stats_tags();
-    let (envoy, address) = proxy.start().await;
+    let (envoy, address) = Proxy::labelled(&upstream).start().await;
     get(address, "/log").await;
     // A histogram is there once a value is in it.
     exported(&envoy, r#"faultline_duration_ms_count{route="log"} 1"#).await;

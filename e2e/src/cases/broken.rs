@@ -5,14 +5,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::case::{Case, Tier};
-use crate::cases::oci::{self, FETCHES, NO_REGISTRY};
-use crate::cases::sightings;
+use crate::cases::oci::{self, AGENT, FETCHES, NO_REGISTRY, fetches, one_more_fetch};
+use crate::cases::sightings::{self, not_found_is};
 use crate::converge::{self, CONVERGENCE};
 use crate::environment::Environment;
-use crate::exchange::Answer;
-use crate::gateway::marker;
 use crate::part::{Piece, Proxy};
-use crate::unmet::{Outcome, Unmet, expect};
+use crate::unmet::{Outcome, expect};
 
 pub(super) const DELETED: Case = Case {
     feature: "404",
@@ -143,57 +141,4 @@ async fn unloadable(environment: &Environment) -> Outcome {
         "fetched, not loaded: the gateway keeps the module before; /status 200, 404 marked"
             .to_owned(),
     )
-}
-
-/// Where a fetch shows.
-const AGENT: &str = "the gateway's log for wasm";
-
-/// How many fetches the gateways' agents have counted.
-pub(super) async fn fetches(
-    environment: &Environment,
-    labels: &[(&str, &str)],
-) -> anyhow::Result<u64> {
-    Ok(environment
-        .mesh
-        .stats(Proxy::Gateway)
-        .await?
-        .count(FETCHES, labels))
-}
-
-/// Waits until there is one more, and returns how many there are.
-pub(super) async fn one_more_fetch(
-    environment: &Environment,
-    labels: &[(&str, &str)],
-    before: u64,
-) -> Result<u64, Unmet> {
-    let what = format!("{FETCHES} {labels:?} above {before}");
-    converge::eventually(&what, CONVERGENCE, AGENT, async || {
-        match fetches(environment, labels).await? {
-            after if after > before => Ok(after),
-            _ => bail!("it stays"),
-        }
-    })
-    .await
-}
-
-/// Waits until an unknown path's 404 is as `check` wants it while a known path is served; returns the 404.
-pub(super) async fn not_found_is(
-    environment: &Environment,
-    check: fn(&Answer) -> anyhow::Result<()>,
-) -> Result<Answer, Unmet> {
-    let marker = marker("broken");
-    converge::steadily(
-        "the expected 404 from /nowhere and 200 from /status",
-        CONVERGENCE,
-        async || {
-            let known = environment.gateway.fetch("/status", &marker).await?;
-            if known.status != 200 {
-                bail!("/status: {}", known.summary());
-            }
-            let unknown = environment.gateway.fetch("/nowhere", &marker).await?;
-            check(&unknown)?;
-            Ok(unknown)
-        },
-    )
-    .await
 }

@@ -3,9 +3,9 @@
 use anyhow::{Context as _, bail};
 
 use crate::case::{Case, Tier};
-use crate::cases::broken::not_found_is;
+use crate::cases::envoy_gateway;
 use crate::cases::oci::{self, NO_REGISTRY};
-use crate::cases::{envoy_gateway, sightings};
+use crate::cases::sightings::{self, not_found_is};
 use crate::cluster::{Cluster, Resource};
 use crate::converge::{self, CONVERGENCE};
 use crate::environment::Environment;

@@ -1,12 +1,13 @@
 //! OCI: the plugin is the registry's, by digest.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::case::{Case, Tier};
+use crate::converge;
 use crate::environment::Environment;
 use crate::part::{App, Proxy};
-use crate::unmet::{Outcome, expect};
+use crate::unmet::{Outcome, Unmet, expect};
 
 /// Why local mode has nothing of this to prove.
 pub(super) const NO_REGISTRY: &str =
@@ -42,7 +43,7 @@ pub(super) fn source(plugin: &Value) -> Result<Source> {
         .split_once("@sha256:")
         .with_context(|| format!("{url} is not pinned by a digest"))?;
     if digest.len() != 64 || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        anyhow::bail!("{url}: that is no digest");
+        bail!("{url}: that is no digest");
     }
     Ok(Source {
         repository: repository.to_owned(),
@@ -91,8 +92,7 @@ async fn digest(environment: &Environment) -> Outcome {
             "the log of istio-proxy for wasm",
         )?;
     }
-    let fetched = environment.mesh.stats(Proxy::Gateway).await?;
-    let fetched = fetched.count(FETCHES, &[("result", "success")]);
+    let fetched = fetches(environment, &[("result", "success")]).await?;
     expect(
         fetched > 0,
         "a successful fetch at the gateway",
@@ -109,6 +109,37 @@ async fn digest(environment: &Environment) -> Outcome {
 
 /// What Istio's agent counts per fetch of a module, by `result`.
 pub(super) const FETCHES: &str = "istio_agent_wasm_remote_fetch_count";
+
+/// Where a fetch shows.
+pub(super) const AGENT: &str = "the gateway's log for wasm";
+
+/// How many fetches the gateways' agents have counted.
+pub(super) async fn fetches(environment: &Environment, labels: &[(&str, &str)]) -> Result<u64> {
+    Ok(environment
+        .mesh
+        .stats(Proxy::Gateway)
+        .await?
+        .count(FETCHES, labels))
+}
+
+/// Waits until there is one more, and returns how many there are.
+pub(super) async fn one_more_fetch(
+    environment: &Environment,
+    labels: &[(&str, &str)],
+    before: u64,
+) -> Result<u64, Unmet> {
+    let what = format!("{FETCHES} {labels:?} above {before}");
+    converge::eventually(&what, converge::CONVERGENCE, AGENT, async || match fetches(
+        environment,
+        labels,
+    )
+    .await?
+    {
+        after if after > before => Ok(after),
+        _ => bail!("it stays"),
+    })
+    .await
+}
 
 #[cfg(test)]
 mod tests {

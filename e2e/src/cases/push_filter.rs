@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::case::{Case, Tier};
-use crate::cases::broken::{fetches, not_found_is, one_more_fetch};
-use crate::cases::oci::{self, NO_REGISTRY};
-use crate::cases::{deploy, script, sightings};
+use crate::cases::oci::{self, NO_REGISTRY, fetches, one_more_fetch};
+use crate::cases::sightings::{self, not_found_is};
+use crate::cases::{deploy, script};
 use crate::converge::{self, CONVERGENCE};
 use crate::environment::{DeployScript, Environment};
 use crate::gateway::marker;

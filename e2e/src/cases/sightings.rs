@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use crate::converge;
 use crate::environment::Environment;
 use crate::exchange::Answer;
+use crate::gateway::marker;
 use crate::parse::log::Line;
 use crate::parse::proxy_status::{self, Hop};
 use crate::parse::stats::Stats;
@@ -160,4 +161,26 @@ pub(super) async fn counters(environment: &Environment, proxy: Proxy) -> Result<
         ));
     }
     Ok(stats)
+}
+
+/// Waits until an unknown path's 404 is as `check` wants it while a known path is served; returns the 404.
+pub(super) async fn not_found_is(
+    environment: &Environment,
+    check: fn(&Answer) -> anyhow::Result<()>,
+) -> Result<Answer, Unmet> {
+    let marker = marker("not-found");
+    converge::steadily(
+        "the expected 404 from /nowhere and 200 from /status",
+        converge::CONVERGENCE,
+        async || {
+            let known = environment.gateway.fetch("/status", &marker).await?;
+            if known.status != 200 {
+                bail!("/status: {}", known.summary());
+            }
+            let unknown = environment.gateway.fetch("/nowhere", &marker).await?;
+            check(&unknown)?;
+            Ok(unknown)
+        },
+    )
+    .await
 }

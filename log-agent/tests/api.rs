@@ -147,7 +147,6 @@ async fn what_is_no_entry_is_refused_by_field() {
         (with("level", json!("loud")), "level"),
         (with("message", json!("x".repeat(60 * 1024 + 1))), "message"),
         (with("source", json!("a\u{0}b")), "source"),
-        (with("colour", json!("red")), "colour"),
     ] {
         let response = agent.post(&body).await;
         assert_eq!(response.status(), 400, "{field}");
@@ -158,6 +157,33 @@ async fn what_is_no_entry_is_refused_by_field() {
         assert_eq!(agent.post(&body).await.status(), 400, "{body}");
     }
     assert_eq!(agent.get("/log").await, json!({"entry": null}));
+}
+
+#[tokio::test]
+async fn a_field_of_a_newer_custom_app_refuses_nothing() {
+    let agent = Agent::start().await;
+    let mut newer = entry("x");
+    newer["colour"] = json!("red");
+    assert_eq!(agent.store(&newer).await, ["stored"]);
+    assert_eq!(agent.get("/log").await["entry"]["message"], "x");
+}
+
+#[tokio::test]
+async fn another_text_under_a_known_id_conflicts_and_changes_nothing() {
+    let agent = Agent::start().await;
+    let first = entry("first");
+    let mut other = first.clone();
+    other["message"] = json!("other");
+    let mut again = first.clone();
+    again["source"] = json!("elsewhere");
+    assert_eq!(
+        agent.store(&json!([first, other, again])).await,
+        ["stored", "conflict", "duplicate"]
+    );
+    let found = agent
+        .get(&format!("/logs?id={}", first["id"].as_str().unwrap()))
+        .await;
+    assert_eq!(found, json!({"entries": [first], "next": null}));
 }
 
 #[tokio::test]

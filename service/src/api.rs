@@ -1,9 +1,10 @@
 //! The answers the two services exchange and hand on.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::entry::Entry;
+use crate::entry::{Entry, Source};
 
 /// `GET /log`: the newest entry, or none while there is none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,20 +24,32 @@ pub struct Page {
     pub next: Option<Uuid>,
 }
 
-/// `POST /log` at the log agent: what became of each entry, in the order sent.
+/// `POST /log` at the log agent: the outcome for each entry, in the order sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipts {
     /// One for each entry sent.
     pub entries: Vec<Receipt>,
 }
 
-/// What became of one entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The outcome for one entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// The entry's id.
     pub id: Uuid,
     /// Whether it was new.
     pub outcome: Outcome,
+    /// The first acceptance of a duplicate; left out for an entry that was new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<Acceptance>,
+}
+
+/// When and by whom an entry was accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acceptance {
+    /// When, RFC 3339 in UTC.
+    pub time: Timestamp,
+    /// By which instance.
+    pub source: Source,
 }
 
 /// Whether an entry was new.
@@ -45,6 +58,30 @@ pub struct Receipt {
 pub enum Outcome {
     /// It is on disk now.
     Stored,
-    /// It was on disk already; what is there stays as it is.
+    /// The same level and message were on disk already; their first time and source stay.
     Duplicate,
+    /// Another level or message is on disk under this id, and stays. What was sent is not stored,
+    /// and never will be.
+    Conflict,
+    /// A newer log agent says something that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn receipts_of_an_older_and_a_newer_log_agent_are_read() {
+        let id = "018f0000-0000-7000-8000-000000000000";
+        let older = format!(r#"{{"entries":[{{"id":"{id}","outcome":"duplicate"}}]}}"#);
+        let read: Receipts = serde_json::from_str(&older).unwrap();
+        assert_eq!(read.entries[0].outcome, Outcome::Duplicate);
+        assert_eq!(read.entries[0].first, None);
+        let newer =
+            format!(r#"{{"entries":[{{"id":"{id}","outcome":"moved","to":"x"}}],"more":1}}"#);
+        let read: Receipts = serde_json::from_str(&newer).unwrap();
+        assert_eq!(read.entries[0].outcome, Outcome::Unknown);
+    }
 }

@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// One log entry; its JSON form is the same on every wire and in the outbox.
+///
+/// A field that this version does not know is ignored: the other service may be newer. Callers from
+/// outside are read strictly, before there is an entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Entry {
     /// The same id twice is one entry.
     pub id: Uuid,

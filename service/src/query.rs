@@ -12,6 +12,8 @@ use crate::problem::Problem;
 pub struct LogQuery {
     /// How many at most.
     pub limit: Limit,
+    /// Only the entry of this id; goes with no other condition.
+    pub id: Option<Uuid>,
     /// Only entries older than this one.
     pub after: Option<Uuid>,
     /// Only entries of exactly this level.
@@ -94,26 +96,40 @@ impl LogQuery {
                     return Err(Problem::bad_field(name, "given more than once"));
                 }
                 "limit" => parsed.limit = named(&name, Limit::try_from(value.as_ref()))?,
-                "after" => {
-                    let id = Uuid::try_parse(&value).map_err(|_| Invalid("expected an entry's id"));
-                    parsed.after = Some(named(&name, id)?);
-                }
+                "id" => parsed.id = Some(named(&name, entry_id(&value))?),
+                "after" => parsed.after = Some(named(&name, entry_id(&value))?),
                 "level" => parsed.level = Some(named(&name, value.parse())?),
                 "q" => parsed.contains = Some(named(&name, Substring::try_from(value.as_ref()))?),
                 _ => {
-                    let reason = "unknown parameter; there are limit, after, level and q";
+                    let reason = "unknown parameter; there are limit, after, level, q and id";
                     return Err(Problem::bad_field(name, reason));
                 }
             }
             seen.push(name);
         }
+        let others = parsed.after.is_some() || parsed.level.is_some() || parsed.contains.is_some();
+        if parsed.id.is_some() && others {
+            return Err(Problem::bad_field("id", "goes with no other condition"));
+        }
         Ok(parsed)
+    }
+
+    /// The query for one entry.
+    pub fn of(id: Uuid) -> Self {
+        Self {
+            limit: Limit::ONE,
+            id: Some(id),
+            ..Self::default()
+        }
     }
 
     /// The query of a URL (without `?`) that [`LogQuery::parse`] reads back as this.
     pub fn to_query_string(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("limit", &self.limit.get().to_string());
+        if let Some(id) = self.id {
+            query.append_pair("id", &id.to_string());
+        }
         if let Some(id) = self.after {
             query.append_pair("after", &id.to_string());
         }
@@ -143,6 +159,10 @@ fn refuse_other_than_utf8(query: &str) -> Result<(), Problem> {
     }
 }
 
+fn entry_id(text: &str) -> Result<Uuid, Invalid> {
+    Uuid::try_parse(text).map_err(|_| Invalid("expected an entry's id"))
+}
+
 fn named<T>(name: &str, value: Result<T, Invalid>) -> Result<T, Problem> {
     value.map_err(|invalid| Problem::bad_field(name, invalid))
 }
@@ -170,6 +190,8 @@ mod tests {
             ("limit=", "limit"),
             ("limit=1&limit=2", "limit"),
             ("after=newest", "after"),
+            ("id=newest", "id"),
+            ("id=018f0000-0000-7000-8000-000000000000&level=info", "id"),
             ("level=INFO", "level"),
             ("level=loud", "level"),
             ("q=", "q"),
@@ -192,10 +214,17 @@ mod tests {
         ) {
             let query = LogQuery {
                 limit: Limit(limit),
+                id: None,
                 after: after.map(Uuid::from_u128),
                 level: level.map(|name| name.parse().unwrap()),
                 contains: text.map(|text| Substring::try_from(text.as_str()).unwrap()),
             };
+            prop_assert_eq!(LogQuery::parse(&query.to_query_string()), Ok(query));
+        }
+
+        #[test]
+        fn the_query_for_one_entry_is_read_back(id: u128) {
+            let query = LogQuery::of(Uuid::from_u128(id));
             prop_assert_eq!(LogQuery::parse(&query.to_query_string()), Ok(query));
         }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use faultline_service::api::{Outcome, Receipt};
+use faultline_service::api::{Acceptance, Outcome, Receipt};
 use faultline_service::entry::Entry;
 use faultline_service::group_commit::Job;
 use faultline_service::sqlite::WriteError;
@@ -46,16 +46,17 @@ impl Job for Append {
             .bind(entry.source.as_str())
             .execute(&mut *connection)
             .await?;
-            let outcome = if done.rows_affected() == 0 {
-                Outcome::Duplicate
+            let receipt = if done.rows_affected() == 0 {
+                known(entry, connection).await?
             } else {
                 appended.last = Some(Position(done.last_insert_rowid()));
-                Outcome::Stored
+                Receipt {
+                    id: entry.id,
+                    outcome: Outcome::Stored,
+                    first: None,
+                }
             };
-            appended.receipts.push(Receipt {
-                id: entry.id,
-                outcome,
-            });
+            appended.receipts.push(receipt);
         }
         Ok(appended)
     }
@@ -84,14 +85,41 @@ impl Job for Append {
     }
 }
 
+/// The receipt for an entry whose id is stored already.
+async fn known(entry: &Entry, connection: &mut SqliteConnection) -> Result<Receipt, sqlx::Error> {
+    let (time, level, message, source): (String, String, String, String) =
+        sqlx::query_as("SELECT time, level, message, source FROM entries WHERE id = ?")
+            .bind(entry.id)
+            .fetch_one(connection)
+            .await?;
+    let same = level == entry.level.as_str() && message == entry.message.as_str();
+    let first = time.parse().ok().zip(source.parse().ok());
+    Ok(Receipt {
+        id: entry.id,
+        outcome: if same {
+            Outcome::Duplicate
+        } else {
+            Outcome::Conflict
+        },
+        first: first.map(|(time, source)| Acceptance { time, source }),
+    })
+}
+
 fn record(receipts: &[Receipt]) {
-    let stored = receipts
-        .iter()
-        .filter(|receipt| receipt.outcome == Outcome::Stored)
-        .count();
-    let duplicates = receipts.len() - stored;
-    counter!("log_agent_entries_total", "outcome" => "stored").increment(stored as u64);
-    counter!("log_agent_entries_total", "outcome" => "duplicate").increment(duplicates as u64);
+    let count = |outcome| {
+        let of = |receipt: &&Receipt| receipt.outcome == outcome;
+        receipts.iter().filter(of).count()
+    };
+    let stored = count(Outcome::Stored);
+    let duplicates = count(Outcome::Duplicate);
+    let conflicts = count(Outcome::Conflict);
+    for (outcome, count) in [
+        ("stored", stored),
+        ("duplicate", duplicates),
+        ("conflict", conflicts),
+    ] {
+        counter!("log_agent_entries_total", "outcome" => outcome).increment(count as u64);
+    }
     let first = receipts.first().map(|receipt| receipt.id.to_string());
-    tracing::info!(stored, duplicates, first, "entries stored");
+    tracing::info!(stored, duplicates, conflicts, first, "entries stored");
 }

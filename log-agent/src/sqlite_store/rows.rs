@@ -32,6 +32,9 @@ pub(super) async fn before(
     let mut sql = QueryBuilder::new(COLUMNS);
     sql.push(" WHERE position < ")
         .push_bind(position.map_or(i64::MAX, |position| position.0));
+    if let Some(id) = query.id {
+        sql.push(" AND id = ").push_bind(id);
+    }
     if let Some(level) = query.level {
         sql.push(" AND level = ").push_bind(level.as_str());
     }

@@ -42,7 +42,7 @@ const PARTS: [Part; 4] = [
         workload: ("app", "custom-app"),
         mode: Some("CLIENT"),
         fallback: Fallback::Observe,
-        observed: &["log"],
+        observed: &["log_agent"],
     },
     Part {
         name: "log-agent-guard",

@@ -64,9 +64,9 @@ prove() {
   local arguments=(prove --quick --gateway-url "$gateway_url" --namespace "$namespace"
     --gateway-namespace "$gateway_namespace" --probe-image "$image_e2e")
   clear_line
-  "$suite" "${arguments[@]}" || die "the application is deployed, but not every feature works as it should" \
+  "$suite" "${arguments[@]}" --summary "$scratch/proof" || die "the application is deployed, but not every feature works as it should" \
     "The lines above say which; again, and alone: $suite ${arguments[*]} --only CASE"
-  ok "every feature works, shown by real requests"
+  ok "$(cat "$scratch/proof")"
 }
 
 next_commands() {

@@ -29,6 +29,7 @@ impl Tier {
 pub type Running<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
 
 /// One thing to prove.
+#[derive(Clone, Debug)]
 pub struct Case {
     /// The feature it belongs to: a row of the table of what must hold.
     pub feature: &'static str,

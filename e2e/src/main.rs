@@ -78,6 +78,9 @@ struct Prove {
     /// Print one JSON document in place of the table.
     #[arg(long)]
     json: bool,
+    /// Also write here, in one line, how many cases were proved of how many.
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
     /// Prove this deploy.sh too: its second run and its refusals.
     #[arg(long, value_name = "PATH")]
     deploy_script: Option<PathBuf>,
@@ -154,7 +157,12 @@ async fn prove(options: Prove) -> Result<bool> {
             _ = interrupt.recv() => {}
         }
     };
-    prove::prove(&cases, &environment, format, &mut out, interrupted).await
+    let proof = prove::prove(&cases, &environment, format, &mut out, interrupted).await?;
+    if let Some(path) = options.summary {
+        let line = format!("{}\n", proof.summary);
+        std::fs::write(&path, line).with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(proof.holds)
 }
 
 fn list() -> Result<()> {

@@ -18,6 +18,15 @@ pub struct Selection {
     pub only: Vec<String>,
 }
 
+/// The cases to run.
+#[derive(Clone, Debug)]
+pub struct Selected<'a> {
+    /// In their order.
+    pub cases: Vec<&'a Case>,
+    /// How many more there are that change the mesh, which was not allowed.
+    pub left_out: usize,
+}
+
 /// How to show what was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -31,7 +40,7 @@ pub enum Format {
 ///
 /// # Errors
 /// When `only` names something that does not exist, or nothing is left.
-pub fn select<'a>(cases: &'a [Case], selection: &Selection) -> Result<Vec<&'a Case>> {
+pub fn select<'a>(cases: &'a [Case], selection: &Selection) -> Result<Selected<'a>> {
     let named = |case: &Case, name: &str| case.name == name || case.feature == name;
     for name in &selection.only {
         if !cases.iter().any(|case| named(case, name)) {
@@ -40,48 +49,66 @@ pub fn select<'a>(cases: &'a [Case], selection: &Selection) -> Result<Vec<&'a Ca
             );
         }
     }
-    let chosen: Vec<&Case> = cases
-        .iter()
-        .filter(|case| selection.tier != Some(Tier::Quick) || case.tier == Tier::Quick)
-        .filter(|case| {
-            selection.only.is_empty() || selection.only.iter().any(|name| named(case, name))
-        })
-        .collect();
+    let wanted = |case: &&Case| {
+        selection.only.is_empty() || selection.only.iter().any(|name| named(case, name))
+    };
+    let allowed = |case: &&Case| selection.tier != Some(Tier::Quick) || case.tier == Tier::Quick;
+    let (chosen, rest): (Vec<&Case>, Vec<&Case>) = cases.iter().filter(wanted).partition(allowed);
     if chosen.is_empty() {
         bail!("--quick leaves none of the cases of --only: they change the mesh");
     }
-    Ok(chosen)
+    Ok(Selected {
+        cases: chosen,
+        left_out: rest.len(),
+    })
 }
 
-/// Runs cases, prints what they saw, and says whether all of them hold. When `interrupted` resolves, the
+/// Runs cases, prints what they saw, and says how many of them hold. When `interrupted` resolves, the
 /// running case is dropped, the deployment put back, and the rest not run.
 ///
 /// # Errors
 /// When the output cannot be written, the run was interrupted, or the deployment could not be put back.
 pub async fn prove(
-    cases: &[&Case],
+    selected: &Selected<'_>,
     environment: &Environment,
     format: Format,
     out: &mut impl Write,
     interrupted: impl Future<Output = ()>,
-) -> Result<bool> {
+) -> Result<Proof> {
     let start = Instant::now();
     let mut rows: Vec<Row<'_>> = Vec::new();
     let finished = tokio::select! {
-        finished = run(cases, environment, format, out, &mut rows) => finished,
+        finished = run(&selected.cases, environment, format, out, &mut rows) => finished,
         () = interrupted => Err(anyhow::anyhow!("interrupted; the deployment was put back")),
     };
     let restored = environment.mesh.restore().await;
     let left = environment.mesh.leave().await;
+    let took = start.elapsed();
+    let total = report::total(selected, &rows);
     match format {
-        Format::Table(_) => writeln!(out, "\n{}", report::total(&rows, start.elapsed())),
-        Format::Json => writeln!(out, "{:#}", report::json(&rows, start.elapsed())),
+        Format::Table(_) => {
+            let lines = total.unproved.iter().map(|line| format!("\n  {line}"));
+            let (head, lines) = (&total.head, lines.collect::<String>());
+            writeln!(out, "\n{head} ({:.0} s){lines}", took.as_secs_f64())
+        }
+        Format::Json => writeln!(out, "{:#}", report::json(&rows, took)),
     }
     .context("writing the report")?;
     restored.and(left).and(finished)?;
-    Ok(rows
-        .iter()
-        .all(|row| Verdict::of(&row.outcome) != Verdict::Fail))
+    let failed = |row: &Row<'_>| Verdict::of(&row.outcome) == Verdict::Fail;
+    Ok(Proof {
+        holds: !rows.iter().any(failed),
+        summary: total.head,
+    })
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// Whether no case failed.
+    pub holds: bool,
+    /// How many were proved, of how many, in one line.
+    pub summary: String,
 }
 
 async fn run<'a>(
@@ -143,6 +170,13 @@ mod tests {
     });
     const ENDLESS: Case = case("endless", |_| Box::pin(std::future::pending()));
 
+    fn only(cases: &[&'static Case]) -> Selected<'static> {
+        Selected {
+            cases: cases.to_vec(),
+            left_out: 0,
+        }
+    }
+
     /// A deployment of which these cases touch nothing.
     fn nowhere() -> Environment {
         Environment {
@@ -160,19 +194,23 @@ mod tests {
     async fn one_failure_is_a_failure_and_the_rest_still_runs() {
         let mut out = Vec::new();
         let format = Format::Table(Colour::Off);
-        let cases = [&BAD, &GOOD];
-        let held = prove(&cases, &nowhere(), format, &mut out, pending()).await;
-        assert!(!held.unwrap());
+        let cases = only(&[&BAD, &GOOD]);
+        let proof = prove(&cases, &nowhere(), format, &mut out, pending()).await;
+        let proof = proof.unwrap();
+        assert!(!proof.holds);
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("good  pass"), "{text}");
-        assert!(text.ends_with("1 passed, 1 failed in 0 s\n"), "{text}");
+        let end = "1 of 2 cases proved by real requests: 1 FAIL (0 s)\n  FAIL     bad\n";
+        assert!(text.ends_with(end), "{text}");
+        assert!(text.contains(&proof.summary), "{text}");
     }
 
     #[tokio::test]
     async fn json_is_one_document() {
         let mut out = Vec::new();
-        let held = prove(&[&GOOD], &nowhere(), Format::Json, &mut out, pending()).await;
-        assert!(held.unwrap());
+        let cases = only(&[&GOOD]);
+        let proof = prove(&cases, &nowhere(), Format::Json, &mut out, pending()).await;
+        assert!(proof.unwrap().holds);
         let document: serde_json::Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(document["cases"][0]["seen"], "7 of 7");
     }
@@ -182,14 +220,19 @@ mod tests {
         let mut out = Vec::new();
         let interrupted = async { tokio::time::sleep(Duration::from_millis(20)).await };
         let format = Format::Table(Colour::Off);
-        let cases = [&GOOD, &ENDLESS];
-        let held = prove(&cases, &nowhere(), format, &mut out, interrupted).await;
-        assert!(held.unwrap_err().to_string().contains("interrupted"));
-        assert!(String::from_utf8(out).unwrap().contains("1 passed"));
+        let cases = only(&[&GOOD, &ENDLESS]);
+        let proof = prove(&cases, &nowhere(), format, &mut out, interrupted).await;
+        assert!(proof.unwrap_err().to_string().contains("interrupted"));
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.contains("1 of 2 cases") && text.contains("not run  endless"),
+            "{text}"
+        );
     }
 
     fn names(selection: &Selection) -> Result<Vec<&'static str>> {
         Ok(select(cases::ALL, selection)?
+            .cases
             .iter()
             .map(|case| case.name)
             .collect())
@@ -211,8 +254,9 @@ mod tests {
             only: Vec::new(),
         };
         let chosen = select(cases::ALL, &quick).unwrap();
-        assert!(chosen.iter().all(|case| case.tier == Tier::Quick));
-        assert!(chosen.len() < cases::ALL.len());
+        assert!(chosen.cases.iter().all(|case| case.tier == Tier::Quick));
+        assert!(chosen.left_out > 0);
+        assert_eq!(chosen.cases.len() + chosen.left_out, cases::ALL.len());
     }
 
     #[test]

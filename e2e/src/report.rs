@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::case::Case;
+use crate::prove::Selected;
 use crate::unmet::{Outcome, Unmet};
 
 /// Whether the output may carry colour.
@@ -133,25 +134,76 @@ impl Columns {
     }
 }
 
-/// The last line of the table.
+/// How many cases were proved, and what was not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Total {
+    /// One line: `21 of 24 quick cases proved by real requests: 1 FAIL, 2 n/a`.
+    pub head: String,
+    /// A line for each reason: `n/a      injection, analyze: no cluster`.
+    pub unproved: Vec<String>,
+}
+
+/// Sums up a run of these cases, of which the last may not have been run.
 #[must_use]
-pub fn total(rows: &[Row<'_>], took: Duration) -> String {
-    let count = |verdict| {
-        rows.iter()
-            .filter(|row| Verdict::of(&row.outcome) == verdict)
-            .count()
-    };
-    let mut text = format!("{} passed", count(Verdict::Pass));
-    for (verdict, word) in [
-        (Verdict::Fail, "failed"),
-        (Verdict::Skipped, "skipped"),
-        (Verdict::NotApplicable, "not applicable"),
-    ] {
-        if count(verdict) > 0 {
-            let _infallible = write!(text, ", {} {word}", count(verdict));
+pub fn total(selected: &Selected<'_>, rows: &[Row<'_>]) -> Total {
+    let (proved, all) = (of(rows, Verdict::Pass).count(), selected.cases.len());
+    let (mut counts, mut unproved) = (Vec::new(), Vec::new());
+    for verdict in [Verdict::Fail, Verdict::Skipped, Verdict::NotApplicable] {
+        let count = of(rows, verdict).count();
+        if count > 0 {
+            counts.push(format!("{count} {}", verdict.word()));
+            unproved.extend(reasons(rows, verdict));
         }
     }
-    format!("{text} in {:.0} s", took.as_secs_f64())
+    let not_run: Vec<&str> = selected
+        .cases
+        .iter()
+        .skip(rows.len())
+        .map(|case| case.name)
+        .collect();
+    if !not_run.is_empty() {
+        counts.push(format!("{} not run", not_run.len()));
+        unproved.push(format!("{:7}  {}", "not run", not_run.join(", ")));
+    }
+    let (kind, left_out) = match selected.left_out {
+        0 => ("", String::new()),
+        more => (
+            "quick ",
+            format!("; {more} more change the mesh, and --quick leaves them out"),
+        ),
+    };
+    let head = if counts.is_empty() {
+        format!("all {all} {kind}cases proved by real requests{left_out}")
+    } else {
+        let counts = counts.join(", ");
+        format!("{proved} of {all} {kind}cases proved by real requests: {counts}{left_out}")
+    };
+    Total { head, unproved }
+}
+
+fn of<'a>(rows: &'a [Row<'a>], verdict: Verdict) -> impl Iterator<Item = &'a Row<'a>> {
+    rows.iter()
+        .filter(move |row| Verdict::of(&row.outcome) == verdict)
+}
+
+/// The cases with this verdict, those of one reason in one line.
+fn reasons(rows: &[Row<'_>], verdict: Verdict) -> Vec<String> {
+    let mut reasons: Vec<(String, Vec<&str>)> = Vec::new();
+    for row in of(rows, verdict) {
+        let reason = match &row.outcome {
+            Err(unmet @ (Unmet::Skipped(_) | Unmet::NotApplicable(_))) => format!(": {unmet}"),
+            // what was expected and seen stands in its row
+            _ => String::new(),
+        };
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, names)) => names.push(row.case.name),
+            None => reasons.push((reason, vec![row.case.name])),
+        }
+    }
+    let line = |(reason, names): (String, Vec<&str>)| {
+        format!("{:7}  {}{reason}", verdict.word(), names.join(", "))
+    };
+    reasons.into_iter().map(line).collect()
 }
 
 /// Everything, for machines.
@@ -185,7 +237,8 @@ pub fn json(rows: &[Row<'_>], took: Duration) -> Value {
             object
         })
         .collect();
-    json!({"seconds": seconds(took), "cases": cases})
+    let proved = of(rows, Verdict::Pass).count();
+    json!({"seconds": seconds(took), "proved": proved, "cases": cases})
 }
 
 /// To the millisecond.
@@ -238,23 +291,55 @@ mod tests {
         );
     }
 
+    fn selected(count: usize, left_out: usize) -> Selected<'static> {
+        Selected {
+            cases: vec![&CASE; count],
+            left_out,
+        }
+    }
+
     #[test]
-    fn totals_count_every_verdict() {
+    fn totals_name_what_was_not_proved_and_why() {
         let rows = [
             row(Ok(String::new())),
             row(Err(Unmet::failed("a", "b", "c"))),
             row(Err(Unmet::Blind(anyhow::anyhow!("x")))),
-            row(Err(Unmet::Skipped(String::new()))),
+            row(Err(Unmet::Skipped("no labels".to_owned()))),
+            row(Err(Unmet::NotApplicable("no cluster"))),
+            row(Err(Unmet::NotApplicable("no registry"))),
             row(Err(Unmet::NotApplicable("no cluster"))),
         ];
-        let took = Duration::from_secs(2);
+        let Total { head, unproved } = total(&selected(8, 0), &rows);
         assert_eq!(
-            total(&rows, took),
-            "1 passed, 2 failed, 1 skipped, 1 not applicable in 2 s"
+            head,
+            "1 of 8 cases proved by real requests: 2 FAIL, 1 SKIPPED, 3 n/a, 1 not run"
         );
-        let json = json(&rows, took);
+        assert_eq!(
+            unproved,
+            [
+                "FAIL     timeout-get, timeout-get",
+                "SKIPPED  timeout-get: no labels",
+                "n/a      timeout-get, timeout-get: no cluster",
+                "n/a      timeout-get: no registry",
+                "not run  timeout-get",
+            ]
+        );
+        let json = json(&rows, Duration::from_secs(2));
         assert_eq!(json["cases"][1]["expected"], "a");
         assert_eq!(json["cases"][2]["verdict"], "fail");
         assert_eq!(json["cases"][0]["seconds"], 1.234);
+        assert_eq!(json["proved"], 1);
+    }
+
+    #[test]
+    fn all_is_said_only_of_all() {
+        let proved = [row(Ok(String::new())), row(Ok(String::new()))];
+        let head = |selected| total(&selected, &proved).head;
+        assert_eq!(head(selected(2, 0)), "all 2 cases proved by real requests");
+        assert_eq!(
+            head(selected(2, 13)),
+            "all 2 quick cases proved by real requests; 13 more change the mesh, and --quick leaves them out"
+        );
+        assert!(head(selected(3, 0)).starts_with("2 of 3 cases"));
     }
 }

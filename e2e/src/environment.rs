@@ -11,6 +11,7 @@ use crate::gateway::Gateway;
 use crate::local::Local;
 use crate::parse::config::Upstream;
 use crate::parse::log::Line;
+use crate::parse::reach::Reach;
 use crate::parse::stats::Stats;
 use crate::part::{App, Caller, Lives, Piece, Proxy};
 use crate::unmet::Unmet;
@@ -114,6 +115,31 @@ impl Mesh {
                 cluster.config(proxy).await?.upstream(&name)
             }
             Self::Local(local) => local.upstream(proxy, app).await,
+        }
+    }
+
+    /// What decides how many requests may be under way to an application, for each proxy of a kind.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn reach(&self, proxy: Proxy, app: App) -> Result<Vec<Reach>> {
+        match self {
+            Self::Cluster(cluster) => cluster.reach(proxy, app).await,
+            Self::Local(local) => Ok(vec![local.reach(proxy, app).await?]),
+        }
+    }
+
+    /// The running instances of an application, each by the name under which it accepts entries.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn instances(&self, app: App) -> Result<Vec<String>> {
+        match self {
+            Self::Cluster(cluster) => {
+                let pods = cluster.pods(app).await?;
+                Ok(pods.into_iter().map(|pod| pod.name).collect())
+            }
+            Self::Local(local) => local.instances(app),
         }
     }
 

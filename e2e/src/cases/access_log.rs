@@ -6,12 +6,12 @@ use anyhow::{Context as _, bail};
 
 use crate::case::{Case, Tier};
 use crate::cases::sightings;
+use crate::cases::undisturbed::{Look, three_attempts, undisturbed};
 use crate::converge;
 use crate::environment::Environment;
 use crate::gateway::marker;
-use crate::parse::log::Line;
 use crate::part::App;
-use crate::unmet::{Outcome, expect};
+use crate::unmet::{Outcome, Unmet, expect};
 
 pub(super) const OUTCOME: Case = Case {
     feature: "annotations",
@@ -22,9 +22,14 @@ pub(super) const OUTCOME: Case = Case {
 };
 
 async fn outcome(environment: &Environment) -> Outcome {
-    let since = Instant::now();
     // skipped where it says nothing of the outcome
-    environment.mesh.gateway_log(since).await?;
+    environment.mesh.gateway_log(Instant::now()).await?;
+    let (seen, note) = undisturbed(async || timed_out(environment).await).await?;
+    Ok(seen + &note)
+}
+
+async fn timed_out(environment: &Environment) -> Result<Look<String>, Unmet> {
+    let since = Instant::now();
     let marker = marker("access-log");
     environment.gateway.fetch("/log", &marker).await?;
     let lines = sightings::requests(environment, App::CustomApp, &marker, since, 1).await?;
@@ -46,23 +51,14 @@ async fn outcome(environment: &Environment) -> Outcome {
         },
     )
     .await?;
-    let shown = |line: &Line| {
-        let text = |name| line.text(name).unwrap_or("-").to_owned();
-        let attempts = line
-            .number("attempts")
-            .map_or_else(|| text("attempts"), |it| it.to_string());
-        format!(
-            "outcome={} flags={} attempts={attempts}",
-            text("outcome"),
-            text("flags")
-        )
-    };
-    let expected = "outcome=timeout flags=UT attempts=3";
-    expect(
-        shown(&line) == expected,
-        expected,
-        shown(&line),
-        "accessLogFormat in installation.yaml",
-    )?;
-    Ok(shown(&line))
+    let look = "accessLogFormat in installation.yaml";
+    let text = |name| line.text(name).unwrap_or("-").to_owned();
+    let seen = format!("outcome={} flags={}", text("outcome"), text("flags"));
+    let expected = "outcome=timeout flags=UT";
+    expect(seen == expected, expected, seen.clone(), look)?;
+    let attempts = line.number("attempts");
+    Ok(match three_attempts(attempts, look)? {
+        Look::Held(()) => Look::Held(format!("{seen} attempts=3")),
+        Look::Disturbed(unmet) => Look::Disturbed(unmet),
+    })
 }

@@ -11,6 +11,7 @@ mod envoy_gateway;
 mod examples;
 mod gateway;
 mod healthy;
+mod history;
 mod injection;
 mod limits;
 mod lost;
@@ -23,6 +24,7 @@ mod script;
 mod sightings;
 mod timeout;
 mod tricks;
+mod undisturbed;
 mod unknown;
 
 use crate::case::Case;

@@ -12,13 +12,18 @@ use crate::parse::log::Line;
 use crate::parse::proxy_status::{self, Hop};
 use crate::parse::stats::Stats;
 use crate::part::{App, Lives, Proxy};
-use crate::unmet::{Unmet, expect};
+use crate::unmet::Unmet;
 
 /// Within this an application's line is in its log.
 const WRITTEN: Duration = Duration::from_secs(15);
 
 /// Where they are.
 const LOGS: &str = "`kubectl logs` of the application: one JSON line per request";
+
+/// What the filter calls `/log` at the gateway: `observe` of faultline-gateway.
+pub(super) const FIRST_HOP: &str = "log";
+/// And `/log` of the log agent, at custom-app's own proxies: `observe` of custom-app-observe.
+pub(super) const SECOND_HOP: &str = "log_agent";
 
 /// The lines of requests with this marker, once there are at least `count` of them.
 ///
@@ -135,16 +140,6 @@ fn not_found(answer: &Answer) -> anyhow::Result<()> {
         bail!("{media}: {}", answer.summary());
     }
     Ok(())
-}
-
-/// Fails unless a duration lies within the tolerance.
-pub(super) fn within(what: &str, millis: u64, least: u64, most: u64) -> Result<(), Unmet> {
-    expect(
-        (least..=most).contains(&millis),
-        format!("{what} between {least} and {most} ms"),
-        format!("{millis} ms"),
-        "the load of this machine, then the VirtualServices",
-    )
 }
 
 /// What the filter at a proxy has counted, where its labels are readable.

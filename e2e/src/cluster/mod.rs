@@ -21,6 +21,7 @@ use self::changes::Saved;
 use crate::exchange::{Ask, Reply};
 use crate::parse::config::Config;
 use crate::parse::log::{self, Line};
+use crate::parse::reach::Reach;
 use crate::parse::stats::Stats;
 use crate::part::{App, Caller, Lives, Proxy};
 use crate::unmet::Unmet;
@@ -293,16 +294,29 @@ impl Cluster {
     pub async fn config(&self, proxy: Proxy) -> Result<Config> {
         let pods = self.proxies(proxy).await?;
         let pod = pods.first().context("no proxy")?;
-        let mut args = vec![
-            "exec",
-            "-n",
-            &pod.namespace,
-            &pod.name,
-            "-c",
-            "istio-proxy",
-            "--",
-        ];
-        args.extend(["pilot-agent", "request", "GET", "config_dump"]);
-        Config::parse(&self.kubectl.run(&args).await?)
+        Config::parse(&self.admin(pod, "config_dump").await?)
+    }
+
+    /// As [`crate::environment::Mesh::reach`].
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn reach(&self, proxy: Proxy, app: App) -> Result<Vec<Reach>> {
+        let upstream = format!("outbound|8080||{}.", app.service());
+        let mut all = Vec::new();
+        for pod in self.proxies(proxy).await? {
+            let server = self.admin(&pod, "server_info").await?;
+            let clusters = self.admin(&pod, "clusters?format=json").await?;
+            all.push(Reach::parse(&server, &clusters, &upstream)?);
+        }
+        Ok(all)
+    }
+
+    /// A page of a proxy's administration interface.
+    async fn admin(&self, pod: &Pod, page: &str) -> Result<String> {
+        let mut args = vec!["exec", "-n", &pod.namespace, &pod.name];
+        args.extend(["-c", "istio-proxy", "--"]);
+        args.extend(["pilot-agent", "request", "GET", page]);
+        self.kubectl.run(&args).await
     }
 }

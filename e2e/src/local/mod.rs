@@ -15,6 +15,7 @@ pub use self::run_file::{Instance, RunFile};
 
 use crate::exchange::{self, Ask};
 use crate::parse::config::{Config, Upstream};
+use crate::parse::reach::Reach;
 use crate::parse::stats::Stats;
 use crate::part::{App, Proxy};
 
@@ -78,12 +79,30 @@ impl Local {
     /// When it cannot be read.
     pub async fn upstream(&self, proxy: Proxy, app: App) -> Result<Upstream> {
         let run = self.run()?;
-        let clusters = match proxy {
-            Proxy::Gateway => run.gateway.clusters.as_str(),
-            Proxy::Sidecar(of) => run.instance(of)?.clusters.as_str(),
-        };
-        let name = format!("{clusters}{}", app.service());
+        let name = upstream(&run, proxy, app)?;
         Config::parse(&self.admin(&run, "/config_dump").await?)?.upstream(&name)
+    }
+
+    /// As [`crate::environment::Mesh::reach`]: one Envoy is every proxy.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn reach(&self, proxy: Proxy, app: App) -> Result<Reach> {
+        let run = self.run()?;
+        let name = upstream(&run, proxy, app)?;
+        let server = self.admin(&run, "/server_info").await?;
+        let clusters = self.admin(&run, "/clusters?format=json").await?;
+        Reach::parse(&server, &clusters, &name)
+    }
+
+    /// As [`crate::environment::Mesh::instances`].
+    ///
+    /// # Errors
+    /// When the run has ended.
+    pub fn instances(&self, app: App) -> Result<Vec<String>> {
+        let instances = self.run()?.instances.into_iter();
+        let of_app = instances.filter(|instance| instance.is_of(app));
+        Ok(of_app.map(|instance| instance.name).collect())
     }
 
     async fn admin(&self, run: &RunFile, path: &str) -> Result<String> {
@@ -93,4 +112,13 @@ impl Local {
         anyhow::ensure!(answer.status == 200, "{path}: {}", answer.summary());
         Ok(answer.body)
     }
+}
+
+/// The name of the cluster by which a proxy (its first instance) calls an application.
+fn upstream(run: &RunFile, proxy: Proxy, app: App) -> Result<String> {
+    let clusters = match proxy {
+        Proxy::Gateway => run.gateway.clusters.as_str(),
+        Proxy::Sidecar(of) => run.instance(of)?.clusters.as_str(),
+    };
+    Ok(format!("{clusters}{}", app.service()))
 }

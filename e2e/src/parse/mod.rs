@@ -3,5 +3,6 @@
 pub mod config;
 pub mod log;
 pub mod proxy_status;
+pub mod reach;
 pub mod server_timing;
 pub mod stats;

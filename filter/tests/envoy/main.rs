@@ -12,9 +12,11 @@
 )]
 
 mod annotations;
+mod answers;
 mod client;
 mod configuration;
 mod connections;
+mod documents;
 mod example;
 mod guard;
 mod http2;
@@ -26,5 +28,6 @@ mod proxy;
 mod questions;
 mod scenario;
 mod statistics;
+mod traffic;
 mod updates;
 mod workers;

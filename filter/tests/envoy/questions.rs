@@ -1,6 +1,6 @@
 //! The PromQL in the documentation asks for what the filter exports.
 
-use crate::{client::get, proxy::Proxy, statistics::exported};
+use crate::{client::get, documents::documents, proxy::Proxy, statistics::exported};
 use faultline_testbed::{Step, Upstream};
 use promql_parser::{
     label::{MatchOp, Matcher},
@@ -8,11 +8,6 @@ use promql_parser::{
     util::{ExprVisitor, walk_expr},
 };
 use std::{collections::BTreeMap, convert::Infallible};
-
-const DOCUMENTS: [(&str, &str); 2] = [
-    ("filter/README.md", include_str!("../../README.md")),
-    ("docs/metrics.md", include_str!("../../../docs/metrics.md")),
-];
 
 /// What Prometheus itself adds to every sample, of where it came from.
 const OF_THE_TARGET: [&str; 2] = ["instance", "pod"];
@@ -44,14 +39,6 @@ fn samples(page: &str) -> Vec<Sample> {
     };
     let ours = page.lines().filter(|line| line.starts_with("faultline_"));
     ours.filter_map(sample).collect()
-}
-
-/// The expressions in a document: every code block marked `promql`, at blank lines apart.
-fn expressions(document: &str) -> Vec<&str> {
-    let blocks = document.split("```promql\n").skip(1);
-    let text = blocks.map(|rest| rest.split_once("```").expect("the block's end").0);
-    text.flat_map(|block| block.split("\n\n").map(str::trim))
-        .collect()
 }
 
 /// Everything that is wrong with an expression.
@@ -198,10 +185,9 @@ async fn exported_samples() -> Vec<Sample> {
 #[tokio::test]
 async fn every_expression_asks_for_what_is_exported() {
     let samples = exported_samples().await;
-    for (name, document) in DOCUMENTS {
-        let expressions = expressions(document);
-        assert!(expressions.len() >= 5, "{name}: {expressions:?}");
-        for expression in expressions {
+    for document in documents() {
+        for expression in document.expressions() {
+            let name = &document.name;
             let faults = faults(expression, &samples);
             assert!(faults.is_empty(), "{name}: {faults:#?} in\n{expression}");
         }

@@ -22,7 +22,12 @@ pub(crate) async fn exported(envoy: &Envoy, line: &str) {
         let page = envoy.prometheus().await.unwrap();
         page.lines().any(|one| one == line).then_some(())
     });
-    waited.await.unwrap_or_else(|error| panic!("{error}"));
+    if let Err(error) = waited.await {
+        let page = envoy.prometheus().await.unwrap();
+        let metric = line.split('{').next().unwrap_or_default();
+        let near: Vec<_> = page.lines().filter(|one| one.starts_with(metric)).collect();
+        panic!("{error}: it has {near:#?}");
+    }
 }
 
 /// Waits for an access log line about `path` with this outcome; `None` for one without any.

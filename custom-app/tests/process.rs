@@ -383,7 +383,7 @@ async fn a_full_disk_accepts_nothing_more_and_loses_nothing() {
     };
     let agent = Agent::start().await;
     agent.hop.set(Mode::Down);
-    let mut command = app(&agent.hop, disk.path());
+    let mut command = disk.command(|folder| app(&agent.hop, folder));
     command.args(["--wait-limit", "1ms"]);
     let app = Service::start(command).await;
     let mut number = 0;

@@ -152,7 +152,7 @@ async fn a_full_disk_is_said_and_outlived() {
     let Some(disk) = Disk::mount(1_000_000) else {
         return;
     };
-    let agent = Service::start(agent(disk.path())).await;
+    let agent = Service::start(disk.command(agent)).await;
     let (client, url) = (Client::new(), agent.url(""));
     let mut kept = 0;
     while post(&client, &url, &entry(&"x".repeat(50_000)))

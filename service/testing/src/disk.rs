@@ -95,7 +95,9 @@ impl Disk {
     pub fn resize(&self, bytes: u64) {
         let resized = std::process::Command::new("nsenter")
             .args(self.entering())
-            .args(["mount", "-o", &format!("remount,size={bytes}")])
+            // With its source named, mount passes on none of the options it has: their owner is not known inside.
+            .args(["mount", "-t", "tmpfs", "-o"])
+            .args([&format!("remount,size={bytes}"), "tmpfs"])
             .arg(self.folder.path())
             .status();
         assert!(

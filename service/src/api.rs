@@ -52,6 +52,16 @@ pub struct Acceptance {
     pub source: Source,
 }
 
+impl Entry {
+    /// When and by whom it was accepted.
+    pub fn acceptance(&self) -> Acceptance {
+        Acceptance {
+            time: self.time,
+            source: self.source.clone(),
+        }
+    }
+}
+
 /// Whether an entry was new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

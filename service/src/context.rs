@@ -91,6 +91,12 @@ impl TraceHeaders {
         )
     }
 
+    /// The request's id, unless it is no text or longer than what is kept.
+    pub fn request_id(&self) -> Option<&str> {
+        let id = self.0.iter().find(|(name, _)| REQUEST_ID == name.as_str());
+        id.map(|(_, id)| id.as_str())
+    }
+
     /// Puts them on a call. What a header cannot carry is left out: it never came from one.
     pub fn apply(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.0 {

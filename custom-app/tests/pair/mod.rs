@@ -1,6 +1,6 @@
 //! Instances of the application in front of a log agent behind a hop, over real sockets and real
 //! SQLite files.
-#![allow(dead_code, reason = "each test file uses some of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses some of it")]
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ pub async fn json(response: Response, status: u16) -> Value {
 /// A log agent behind a hop.
 pub struct Agent {
     pub hop: Hop,
-    address: SocketAddr,
+    pub address: SocketAddr,
     _directory: TempDir,
 }
 

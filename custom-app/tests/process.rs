@@ -230,6 +230,14 @@ async fn what_was_told_202_before_a_kill_is_kept_aside_when_another_text_is_stor
         .await
         .unwrap();
     assert_eq!(status["outbox"]["conflicting"], 1);
+    let metrics = async |app: &Service| {
+        let answer = reqwest::get(app.url("/metrics")).await.unwrap();
+        answer.text().await.unwrap()
+    };
+    let gauge = "custom_app_outbox_entries{state=\"conflicting\"} 1";
+    assert!(metrics(&third).await.contains(gauge));
+    // Who is answered 422 by the log agent's word alone has nothing set aside.
+    assert!(!metrics(&other).await.contains(gauge));
 }
 
 #[tokio::test]

@@ -185,9 +185,9 @@ mod tests {
         incoming.append("tracestate", HeaderValue::from_static("a=1"));
         incoming.append("tracestate", HeaderValue::from_static("b=2"));
         let mut outgoing = HeaderMap::new();
-        RequestContext::from_headers(&incoming)
-            .trace
-            .apply(&mut outgoing);
+        let trace = RequestContext::from_headers(&incoming).trace;
+        assert_eq!(trace.request_id(), Some("r-1"));
+        trace.apply(&mut outgoing);
         incoming.remove("authorization");
         assert_eq!(outgoing, incoming);
     }

@@ -11,6 +11,7 @@ mod envoy_gateway;
 mod examples;
 mod gateway;
 mod healthy;
+mod idempotency;
 mod injection;
 mod limits;
 mod lost;
@@ -49,6 +50,7 @@ pub const ALL: &[Case] = &[
     mtls::IDENTITIES,
     authorization::STRANGER,
     oci::DIGEST,
+    idempotency::KEY,
     access_log::OUTCOME,
     analyze::CLEAN,
     healthy::NO_FAULT,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use faultline_service::api::{Outcome, Receipt};
 use faultline_service::health::Health;
+use faultline_service::sqlite::WriteError;
 use metrics::counter;
 use tokio::time::sleep;
 
@@ -99,22 +100,28 @@ impl Courier {
     }
 
     /// Delivers a batch. One that the log agent refuses is halved until what it will not have
-    /// stands alone.
+    /// stands alone. What cannot be written down of one part keeps no other from its delivery,
+    /// which may make the room that is missing.
     async fn deliver(&self, batch: Batch) -> Result<(), Trouble> {
+        let mut written = Ok(());
         let mut parts = vec![batch];
         while let Some(part) = parts.pop() {
             if part.is_empty() {
                 continue;
             }
-            match self.offer(&part).await? {
-                Taken::Received(receipts) => self.settle(part, receipts).await?,
+            let settled = match self.offer(&part).await? {
+                Taken::Received(receipts) => self.settle(part, receipts).await,
                 Taken::Refused(reason) => match part.split() {
-                    Ok((older, newer)) => parts.extend([newer, older]),
-                    Err(row) => self.outbox.refused(row, reason).await?,
+                    Ok((older, newer)) => {
+                        parts.extend([newer, older]);
+                        Ok(())
+                    }
+                    Err(row) => self.outbox.refused(row, reason).await,
                 },
-            }
+            };
+            written = written.and(settled);
         }
-        Ok(())
+        Ok(written?)
     }
 
     /// Offers entries again that were refused. One request is all it takes from the others' time.
@@ -125,7 +132,7 @@ impl Courier {
         match self.offer(&batch).await? {
             Taken::Received(receipts) => {
                 self.again = batch.len().saturating_mul(2);
-                self.settle(batch, receipts).await
+                Ok(self.settle(batch, receipts).await?)
             }
             Taken::Refused(reason) => {
                 self.again = 1;
@@ -156,7 +163,7 @@ impl Courier {
     }
 
     /// Writes down what the receipts say.
-    async fn settle(&self, batch: Batch, receipts: Vec<Receipt>) -> Result<(), Trouble> {
+    async fn settle(&self, batch: Batch, receipts: Vec<Receipt>) -> Result<(), WriteError> {
         let mut delivered = Vec::with_capacity(batch.len());
         let mut conflicting = Vec::new();
         let mut unknown = Vec::new();
@@ -167,17 +174,18 @@ impl Courier {
                 Outcome::Unknown => unknown.push(row),
             }
         }
+        let mut written = Ok(());
         if !delivered.is_empty() {
-            self.outbox.delivered(delivered).await?;
+            written = self.outbox.delivered(delivered).await;
         }
         for row in conflicting {
-            self.outbox.conflicting(row).await?;
+            written = written.and(self.outbox.conflicting(row).await);
         }
         for row in unknown {
             let reason = "a newer log agent says of it what this version does not know".to_owned();
-            self.outbox.refused(row, reason).await?;
+            written = written.and(self.outbox.refused(row, reason).await);
         }
-        Ok(())
+        written
     }
 }
 

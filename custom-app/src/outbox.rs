@@ -171,7 +171,7 @@ impl Outbox {
         let (reply, standing) = oneshot::channel();
         let accept = Accept {
             row,
-            acceptance: entry.acceptance(),
+            acceptance: entry.into(),
             request_id: context.id.to_text(),
             attempt: context.attempt,
             reservation,

@@ -3,8 +3,11 @@
 
 mod pair;
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use custom_app::outbox::{Amount, Limits};
+use faultline_service_testing::disk::Disk;
 use faultline_service_testing::eventually;
 use serde_json::json;
 
@@ -93,4 +96,44 @@ async fn what_is_set_aside_gives_its_room_back_and_is_bounded_all_the_same() {
     instance.holds(json!({})).await;
     assert_eq!(agent.messages().await, ["new"; 4]);
     json(instance.keyed("f", "plain").await, 201).await;
+}
+
+/// On a full disk a refusal cannot be written down; a delivery can, and makes room for it.
+#[tokio::test]
+async fn on_a_full_disk_what_is_refused_holds_nobody_up() {
+    let Some(disk) = Disk::mount(16_000_000) else {
+        return;
+    };
+    let agent = Agent::start().await;
+    agent.down();
+    let setup = Setup {
+        wait_limit: Duration::from_millis(1),
+        limits: Limits {
+            pending: Amount {
+                entries: 100_000,
+                bytes: 64_000_000,
+            },
+            ..Setup::default().limits
+        },
+        ..Setup::default()
+    };
+    let instance = Instance::at(&agent, setup, disk.path()).await;
+    json(instance.keyed("first", "new").await, 202).await;
+    let mut accepted = 1;
+    while instance
+        .keyed(&accepted.to_string(), &"x".repeat(50_000))
+        .await
+        .status()
+        == 202
+    {
+        accepted += 1;
+    }
+    assert!(accepted > 10, "{accepted}");
+    agent
+        .replaced_by(refusing("new", StatusCode::BAD_REQUEST))
+        .await;
+    instance.holds(json!({"refused": 1})).await;
+    agent.up();
+    instance.holds(json!({})).await;
+    assert_eq!(agent.messages().await, ["new"]);
 }

@@ -52,12 +52,11 @@ pub struct Acceptance {
     pub source: Source,
 }
 
-impl Entry {
-    /// When and by whom it was accepted.
-    pub fn acceptance(&self) -> Acceptance {
-        Acceptance {
-            time: self.time,
-            source: self.source.clone(),
+impl From<&Entry> for Acceptance {
+    fn from(entry: &Entry) -> Self {
+        Self {
+            time: entry.time,
+            source: entry.source.clone(),
         }
     }
 }

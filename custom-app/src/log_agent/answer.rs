@@ -8,6 +8,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+/// The longest reason kept, in characters.
+const REASON_CHARS: usize = 300;
+
 /// The largest answer read, in bytes: a page of a mebibyte of text, every byte of it escaped.
 const ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
@@ -30,7 +33,8 @@ impl Answer {
         status: StatusCode,
         body: &[u8],
     ) -> Self {
-        let detail = Refusal::read(body).map(|refusal| refusal.detail);
+        let shortened = |detail: String| detail.chars().take(REASON_CHARS).collect::<String>();
+        let detail = Refusal::read(body).map(|refusal| shortened(refusal.detail));
         let reason = detail.as_ref().map_or_else(
             || status.to_string(),
             |detail| format!("{status}: {detail}"),

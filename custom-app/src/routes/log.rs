@@ -105,7 +105,7 @@ async fn known_anywhere(
         let found = app.log_agent.find(entry.id, &context.trace).await?;
         let same = (found.level, &found.message) == (entry.level, &entry.message);
         Some(if same {
-            Known::Stored(found.acceptance())
+            Known::Stored((&found).into())
         } else {
             Known::Conflict
         })

@@ -119,7 +119,8 @@ impl Default for Setup {
 pub struct Instance {
     pub url: String,
     pub client: Client,
-    directory: TempDir,
+    data: PathBuf,
+    _directory: Option<TempDir>,
 }
 
 impl Instance {
@@ -129,11 +130,18 @@ impl Instance {
 
     /// One whose outbox is in this directory.
     pub async fn with(agent: &Agent, setup: Setup, directory: TempDir) -> Self {
+        let instance = Self::at(agent, setup, directory.path()).await;
+        Self {
+            _directory: Some(directory),
+            ..instance
+        }
+    }
+
+    /// One whose outbox is here.
+    pub async fn at(agent: &Agent, setup: Setup, data: &Path) -> Self {
         let metrics = Metrics::install().unwrap();
         let health = Health::default();
-        let outbox = Outbox::open(directory.path(), setup.limits, &health)
-            .await
-            .unwrap();
+        let outbox = Outbox::open(data, setup.limits, &health).await.unwrap();
         let url = agent.hop.url().parse().unwrap();
         let read_timeout = Duration::from_secs(5);
         let log_agent = LogAgent::new(&url, Duration::from_secs(10), read_timeout).unwrap();
@@ -144,12 +152,13 @@ impl Instance {
         Self {
             url: format!("http://{}", listen(routes).await),
             client: Client::new(),
-            directory,
+            data: data.to_owned(),
+            _directory: None,
         }
     }
 
     pub fn data(&self) -> &Path {
-        self.directory.path()
+        &self.data
     }
 
     pub fn post(&self) -> RequestBuilder {

@@ -4,11 +4,10 @@ const find = (selector) => document.querySelector(selector);
 const sleep = (ms) => new Promise((done) => { setTimeout(done, ms); });
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 
-/** Resolves once the page is visible. */
 const visible = () => (document.visibilityState === 'visible' ? Promise.resolve()
   : new Promise((done) => { document.addEventListener('visibilitychange', done, { once: true }); }));
 
-/** Asks the gateway; an answer of any status is an answer, with its body as text. */
+/** Asks the gateway; an answer of any status is one. */
 async function ask(path, options = {}) {
   const response = await fetch(path, { cache: 'no-store', signal: AbortSignal.timeout(30_000), ...options });
   return { response, body: await response.text() };
@@ -51,7 +50,7 @@ async function exchange(run) {
   const { method } = run;
   const body = method === 'POST' ? JSON.stringify({ message: run.message, level: run.level }) : undefined;
   try {
-    const headers = body ? { 'content-type': 'application/json' } : {};
+    const headers = body ? { 'content-type': 'application/json', 'idempotency-key': run.key } : {};
     const response = await fetch('/log', { method, body, headers, cache: 'no-store', signal: AbortSignal.timeout(30_000) });
     const at = run.now();
     const text = await response.text();
@@ -68,14 +67,13 @@ async function exchange(run) {
 /** Looks for a run's entry until it is there, and once more when no late try could double it. */
 async function watch(run) {
   const settled = POLICY.timeout + POLICY.delay + 500;
-  const query = new URLSearchParams({ limit: 5, q: run.token });
   for (let gap = 200; run.watching;) {
     await sleep(gap);
     if (!run.watching) return;
     const at = run.now();
     const poll = { at, count: null, problem: null };
     try {
-      poll.count = (await askJson(`/logs?${query}`)).entries.length;
+      poll.count = await countOf(run.token);
       poll.at = poll.count ? run.now() : at;   // missing when asked; there when answered
     } catch (error) {
       poll.problem = error.message;
@@ -87,6 +85,19 @@ async function watch(run) {
   }
 }
 
+/** How often a token is at /logs. A page may be empty and yet name a next one; a few hold all that is new. */
+async function countOf(q) {
+  const query = new URLSearchParams({ q });
+  let count = 0;
+  for (let page = 0; page < 5; page += 1) {
+    const { entries, next } = await askJson(`/logs?${query}`);
+    count += entries.length;
+    if (!next) break;
+    query.set('after', next);
+  }
+  return count;
+}
+
 /** Whether there is still something to look for. */
 function goesOn({ answer, polls, now }, settled) {
   if (answer?.status >= 400 && answer.status < 500) return false;
@@ -95,9 +106,9 @@ function goesOn({ answer, polls, now }, settled) {
   return now() < (answer?.status === 503 ? 10_000 : 60_000);
 }
 
-/** A token that no other entry has. (Not randomUUID: that one is only there over HTTPS.) */
-function token() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(4)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+/** A token that nothing else has. (Not randomUUID: that one is only there over HTTPS.) */
+function token(bytes) {
+  return Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 /** The element that shows a run, newest on top; the last few stay. */
@@ -105,8 +116,9 @@ function runElement(run, number) {
   const runs = find('#runs');
   const what = run.method === 'POST' ? run.message : 'the newest entry';
   const shown = element('article', {},
-    element('h3', { id: `run-${number}` }, element('code', {}, `${run.method} /log`), ' ', element('span', {}, what)),
+    element('h3', { id: `run-${number}` }, element('code', {}, `${run.method} /log`), run.again ? ' again: ' : ' ', element('span', {}, what)),
     element('p', { className: 'verdict' }),
+    element('button', { type: 'button', hidden: true, onclick: () => sendAgain(run) }, 'Send it again with its key'),
     element('ul', { className: 'lanes' }),
     element('p', { className: 'headers' }));
   shown.setAttribute('aria-labelledby', `run-${number}`);
@@ -115,7 +127,7 @@ function runElement(run, number) {
   return shown;
 }
 
-/** Redraws a run whenever something changed, and lengthens what goes on in between. */
+/** Redraws a run whenever something changed. */
 function show(run, number) {
   const shown = runElement(run, number);
   const list = shown.querySelector('ul');
@@ -126,6 +138,7 @@ function show(run, number) {
     drawLanes(list, lanes, end);
     growOpenMarks(list, run.now(), end);
     shown.querySelector('.verdict').textContent = verdict(run, POLICY);
+    shown.querySelector('button').hidden = !isUnsure(run);
     shown.querySelector('.headers').replaceChildren(...headerLines(run.headers));
   };
   const frame = () => {
@@ -143,10 +156,16 @@ function headerLines(headers = {}) {
   return Object.entries(headers).map(([name, value]) => element('code', {}, `${name}: ${value ?? '(absent)'}`));
 }
 
+/** Whether an entry may have been accepted or not. */
+const isUnsure = ({ key, answer, failure }) => key && (failure || [503, 504].includes(answer?.status));
+
+/** The same entry with the same key. */
+const sendAgain = ({ method, token, message, level, key }) => start({ method, token, message, level, key, again: true });
+
 let runs = 0;
 let busy = false;
 
-/** One request from button to drawing. Only one at a time, else the browser's own queue would be measured. */
+/** One request from button to drawing; one at a time, else the browser's queue would be measured. */
 async function start(run) {
   if (busy) return;
   setBusy(true);
@@ -180,7 +199,7 @@ function say(text) {
 
 // ---- What is asked again and again ----
 
-/** Repeats a task while the page is visible: soon after a change, ever more rarely without one or in trouble. */
+/** Repeats a task while the page is visible: soon after a change, more rarely without one. */
 function repeat(task, shortest, longest) {
   let wake = () => {};
   let gap = shortest;
@@ -244,7 +263,7 @@ const statuses = repeat(refreshStatus, 2000, 15_000);
 
 find('#send').addEventListener('submit', (event) => {
   event.preventDefault();
-  const mark = token();
-  start({ method: 'POST', token: mark, message: `${find('#message').value} [${mark}]`, level: find('#level').value });
+  const mark = token(4);
+  start({ method: 'POST', key: token(16), token: mark, message: `${find('#message').value} [${mark}]`, level: find('#level').value });
 });
 find('#ask').addEventListener('click', () => start({ method: 'GET' }));

@@ -67,7 +67,8 @@ function drawEntries(list, entries) {
 
 function drawInstance({ source, status, uptime_seconds: uptime, outbox }) {
   const state = status === 'ok' ? '' : `${status}; `;
-  const aside = outbox.refused ? `, ${outbox.refused} refused` : '';
+  const count = outbox.refused + outbox.conflicting;
+  const aside = count ? `, ${count} set aside` : '';
   return element('li', {}, element('code', {}, source), ` ${state}up ${uptimeText(uptime)}, ${outbox.pending} to hand over${aside}`);
 }
 

@@ -1,6 +1,7 @@
 // How a request went, as lanes on one time axis. Times are milliseconds since it was sent.
 //
-// A run: { method, answer, failure, polls, watching }
+// A run: { method, again, answer, failure, polls, watching }
+//   again    whether the entry was sent before, with this key
 //   answer   { at, status, reason, detail, told } once there is one; `told` is from headers.js
 //   failure  { at, text } when there was none
 //   polls    [{ at, count, problem }] how often the entry was found at /logs, and when
@@ -145,7 +146,7 @@ function verdict(run, policy) {
   return [answerVerdict(run, policy), entryVerdict(run)].filter(Boolean).join(' ');
 }
 
-function answerVerdict({ method, answer, failure }, policy) {
+function answerVerdict({ method, again, answer, failure }, policy) {
   if (failure) return `No answer: ${failure.text}.`;
   if (!answer) return 'Sent. Waiting for the answer …';
   const { attempts, outcome } = answer.told;
@@ -154,6 +155,7 @@ function answerVerdict({ method, answer, failure }, policy) {
   if (outcome === 'overflow') return `${after}: the gateway has ${policy.connections} connections and ${policy.waiting} places to wait, and all are taken.`;
   if (trapped({ answer }, policy)) return `${after}: longer than the timeout of ${plainly(policy.timeout)}, yet neither cut nor retried. Delay and timeout are on one route: the trap.`;
   if (answer.status >= 400) return `${after}${answer.detail ? `: ${answer.detail}` : '.'}`;
+  if (again) return `${after}: known by its key, and not taken twice.`;
   const newest = method === 'GET' && answer.detail ? ` ${answer.detail}` : '';
   const quick = answer.at < policy.perTry && attempts;
   return `${after}${quick ? `, ${counted(attempts, 'try', 'tries')}: no delay in the way` : ''}.${newest}`;

@@ -8,7 +8,7 @@ use faultline_service::entry::Source;
 use faultline_service::startup::{ServerArgs, duration};
 use reqwest::Url;
 
-use crate::outbox::Limits;
+use crate::outbox::{Amount, Limits};
 
 /// Takes log entries and hands each over to the log agent exactly once.
 ///
@@ -48,11 +48,11 @@ pub struct Config {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub answer_time: Duration,
 
-    /// How many entries the outbox takes; one more gets 503
+    /// How many entries wait for the log agent at most; one more gets 503
     #[arg(long, value_name = "COUNT", default_value_t = 100_000)]
     pub outbox_entries: u64,
 
-    /// How many bytes of entries the outbox takes; more get 503
+    /// How many bytes of entries wait for the log agent at most; more get 503
     #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024 * 1024)]
     pub outbox_bytes: u64,
 
@@ -61,12 +61,21 @@ pub struct Config {
     pub server: ServerArgs,
 }
 
+/// What is set aside beside the entries to deliver: as much as needs a person in any case.
+const ASIDE: Amount = Amount {
+    entries: 10_000,
+    bytes: 16 * 1024 * 1024,
+};
+
 impl Config {
     /// What the outbox takes at most.
     pub const fn outbox_limits(&self) -> Limits {
         Limits {
-            entries: self.outbox_entries,
-            bytes: self.outbox_bytes,
+            pending: Amount {
+                entries: self.outbox_entries,
+                bytes: self.outbox_bytes,
+            },
+            aside: ASIDE,
         }
     }
 

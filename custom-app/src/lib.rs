@@ -7,6 +7,7 @@
 pub mod config;
 pub mod delivery;
 pub mod draft;
+pub mod key;
 pub mod log_agent;
 mod metrics;
 pub mod outbox;
@@ -27,7 +28,7 @@ use faultline_service::startup::BindError;
 pub use crate::config::Config;
 use crate::delivery::Courier;
 use crate::log_agent::LogAgent;
-use crate::outbox::Outbox;
+use crate::outbox::{EntryState, Outbox};
 use crate::routes::App;
 
 /// Why the application stopped, other than by a signal.
@@ -82,7 +83,7 @@ pub async fn serve(config: Config, metrics: Metrics) -> Result<(), ServeError> {
     let listener = config.server.bind().await?;
     let source = config.source();
     if let Ok(address) = listener.local_addr() {
-        let waiting = outbox.usage().pending;
+        let waiting = outbox.usage().of(EntryState::Pending).entries;
         let data_dir = config.data_dir.display();
         tracing::info!(%address, %data_dir, source = source.as_str(), waiting, "listening");
     }

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use faultline_service::api::{Newest, Page};
 use faultline_service::context::TraceHeaders;
+use faultline_service::entry::Entry;
 use faultline_service::problem::Problem;
 use faultline_service::query::LogQuery;
 use http::{HeaderMap, HeaderValue, header};
 use metrics::histogram;
 use reqwest::{Client, RequestBuilder};
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 pub use self::answer::Answer;
 use crate::config::LogAgentUrl;
@@ -93,6 +95,17 @@ impl LogAgent {
     pub async fn page(&self, query: &LogQuery, trace: &TraceHeaders) -> Result<Page, Problem> {
         let url = self.url.with("/logs", &query.to_query_string());
         self.ask(self.client.get(url), trace).await
+    }
+
+    /// The entry of an id, if it is stored, the log agent can be asked, and knows how to tell.
+    pub async fn find(&self, id: Uuid, trace: &TraceHeaders) -> Option<Entry> {
+        let url = self.url.with("/logs", &LogQuery::of(id).to_query_string());
+        let request = self.client.get(url).headers(headers(trace));
+        let (status, body) = answer::receive(request.timeout(self.read_timeout))
+            .await
+            .ok()?;
+        let page: Page = answer::to_question(status, &body).ok()?;
+        page.entries.into_iter().find(|entry| entry.id == id)
     }
 
     async fn ask<T: DeserializeOwned>(

@@ -14,11 +14,15 @@ pub(crate) fn describe() {
     );
     describe_counter!(
         "custom_app_entries_refused_total",
-        "Entries the log agent will not have; kept."
+        "Entries the log agent refused; kept, and offered again."
+    );
+    describe_counter!(
+        "custom_app_conflicts_total",
+        "Entries under whose id another text is stored, by what was done."
     );
     describe_gauge!(
         "custom_app_outbox_entries",
-        "Entries in the outbox, to deliver or refused."
+        "Entries in the outbox, by what they wait for."
     );
     describe_gauge!("custom_app_outbox_bytes", "Bytes of entries in the outbox.");
     describe_counter!(

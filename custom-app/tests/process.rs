@@ -191,6 +191,55 @@ async fn killed_between_acceptance_and_delivery_it_delivers_with_its_trace() {
     assert_eq!(delivery["request_id"], "r-1");
 }
 
+/// What a life of the process told its callers is not known to the next, and kept all the same.
+#[tokio::test]
+async fn what_was_told_202_before_a_kill_is_kept_aside_when_another_text_is_stored() {
+    let agent = Agent::start().await;
+    agent.hop.set(Mode::Down);
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = app(&agent.hop, directory.path());
+    command.args(["--wait-limit", "1ms"]);
+    let first = Service::start(command).await;
+    let send = async |app: &Service, message: &str| {
+        let ask = Client::new().post(app.url("/log"));
+        let ask = ask.header("idempotency-key", "k-1");
+        let answer = ask.json(&json!({"message": message})).send().await;
+        answer.unwrap().status()
+    };
+    assert_eq!(send(&first, "told 202").await, 202);
+    first.kill().await;
+    agent.pass();
+    let (other, _directory) = start(&agent.hop).await;
+    assert_eq!(send(&other, "stored").await, 201);
+
+    let second = Service::start(app(&agent.hop, directory.path())).await;
+    let kept = "another text is stored under this id; this one was accepted and is kept aside";
+    eventually("it is kept", async || second.lines(kept).pop()).await;
+    for app in [&second, &other] {
+        assert_eq!(send(app, "told 202").await, 422);
+        assert_eq!(send(app, "stored").await, 201);
+    }
+    assert_eq!(agent.stored().await.into_values().collect::<Vec<_>>(), [1]);
+    // It counts after the next start, too.
+    second.kill().await;
+    let third = Service::start(app(&agent.hop, directory.path())).await;
+    let status: Value = reqwest::get(third.url("/status"))
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(status["outbox"]["conflicting"], 1);
+    let metrics = async |app: &Service| {
+        let answer = reqwest::get(app.url("/metrics")).await.unwrap();
+        answer.text().await.unwrap()
+    };
+    let gauge = "custom_app_outbox_entries{state=\"conflicting\"} 1";
+    assert!(metrics(&third).await.contains(gauge));
+    // Who is answered 422 by the log agent's word alone has nothing set aside.
+    assert!(!metrics(&other).await.contains(gauge));
+}
+
 #[tokio::test]
 async fn a_log_agent_killed_between_commit_and_answer_has_it_once() {
     let mut agent = Agent::start().await;

@@ -43,6 +43,7 @@ export async function open(browser, { width = 1280, height = 900, before = async
 
 export const button = {
   send: (page) => page.getByRole('button', { name: 'Send entry' }),
+  again: (page) => page.getByRole('button', { name: 'Send it again with its key' }),
   ask: (page) => page.getByRole('button', { name: 'Ask for the newest' }),
 };
 

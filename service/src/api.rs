@@ -52,6 +52,15 @@ pub struct Acceptance {
     pub source: Source,
 }
 
+impl From<&Entry> for Acceptance {
+    fn from(entry: &Entry) -> Self {
+        Self {
+            time: entry.time,
+            source: entry.source.clone(),
+        }
+    }
+}
+
 /// Whether an entry was new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -91,6 +91,12 @@ impl TraceHeaders {
         )
     }
 
+    /// The request's id, unless it is no text or longer than what is kept.
+    pub fn request_id(&self) -> Option<&str> {
+        let id = self.0.iter().find(|(name, _)| REQUEST_ID == name.as_str());
+        id.map(|(_, id)| id.as_str())
+    }
+
     /// Puts them on a call. What a header cannot carry is left out: it never came from one.
     pub fn apply(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.0 {
@@ -179,9 +185,9 @@ mod tests {
         incoming.append("tracestate", HeaderValue::from_static("a=1"));
         incoming.append("tracestate", HeaderValue::from_static("b=2"));
         let mut outgoing = HeaderMap::new();
-        RequestContext::from_headers(&incoming)
-            .trace
-            .apply(&mut outgoing);
+        let trace = RequestContext::from_headers(&incoming).trace;
+        assert_eq!(trace.request_id(), Some("r-1"));
+        trace.apply(&mut outgoing);
         incoming.remove("authorization");
         assert_eq!(outgoing, incoming);
     }

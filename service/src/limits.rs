@@ -55,7 +55,7 @@ pub(crate) async fn enforce(State(guard): State<Guard>, request: Request, next: 
         Ok(response) => response,
         Err(_) => {
             let detail = format!(
-                "no answer within {:?}; whether it was done is not known: repeat it with the same x-request-id",
+                "no answer within {:?}; whether it was done is not known: send it again, a POST with the Idempotency-Key it had",
                 guard.answer_time
             );
             Problem::new(StatusCode::GATEWAY_TIMEOUT, detail).into_response()

@@ -1,6 +1,6 @@
 //! What the log agent's answers mean.
 
-use faultline_service::api::Receipts;
+use faultline_service::api::{Receipt, Receipts};
 use faultline_service::problem::Problem;
 use http::StatusCode;
 use reqwest::RequestBuilder;
@@ -8,21 +8,20 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+/// The longest reason kept, in characters.
+const REASON_CHARS: usize = 300;
+
 /// The largest answer read, in bytes: a page of a mebibyte of text, every byte of it escaped.
 const ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
 /// What became of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Every entry of it is on the log agent's disk.
-    Confirmed,
-    /// The log agent will not have it, however often it comes: 400, 413 or 422.
-    Refused {
-        /// Which of these.
-        status: StatusCode,
-        /// Its reason, for the log.
-        reason: String,
-    },
+    /// The log agent's word on each entry, in the order sent.
+    Receipts(Vec<Receipt>),
+    /// It will not have it as it is: 400 or 422 from the log agent, 413 from anybody. Another
+    /// version or another limit may take it.
+    Refused(String),
     /// Anything else: it may have arrived or not, and must come again.
     Failed(String),
 }
@@ -34,21 +33,18 @@ impl Answer {
         status: StatusCode,
         body: &[u8],
     ) -> Self {
-        let refused = Refusal::read(body);
-        match (status, refused) {
+        let shortened = |detail: String| detail.chars().take(REASON_CHARS).collect::<String>();
+        let detail = Refusal::read(body).map(|refusal| shortened(refusal.detail));
+        let reason = detail.as_ref().map_or_else(
+            || status.to_string(),
+            |detail| format!("{status}: {detail}"),
+        );
+        match (status, detail) {
             (StatusCode::CREATED, _) => acknowledged(sent, body),
             // Only a problem is the log agent's word; what stands between may answer for itself.
-            (
-                StatusCode::BAD_REQUEST
-                | StatusCode::PAYLOAD_TOO_LARGE
-                | StatusCode::UNPROCESSABLE_ENTITY,
-                Some(refusal),
-            ) => Self::Refused {
-                status,
-                reason: format!("{status}: {}", refusal.detail),
-            },
-            (status, Some(refusal)) => Self::Failed(format!("{status}: {}", refusal.detail)),
-            (status, None) => Self::Failed(status.to_string()),
+            (StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY, Some(_))
+            | (StatusCode::PAYLOAD_TOO_LARGE, _) => Self::Refused(reason),
+            _ => Self::Failed(reason),
         }
     }
 }
@@ -57,7 +53,7 @@ impl Answer {
 fn acknowledged(sent: impl Iterator<Item = Uuid>, body: &[u8]) -> Answer {
     match serde_json::from_slice::<Receipts>(body) {
         Ok(receipts) if receipts.entries.iter().map(|receipt| receipt.id).eq(sent) => {
-            Answer::Confirmed
+            Answer::Receipts(receipts.entries)
         }
         Ok(_) => Answer::Failed("201 with receipts for other entries".to_owned()),
         Err(error) => Answer::Failed(format!("201 without receipts: {error}")),
@@ -192,10 +188,8 @@ mod tests {
                 .collect();
             format!(r#"{{"entries":[{}]}}"#, entries.join(","))
         };
-        assert_eq!(
-            delivered(&[a, b], 201, &receipts(&[a, b])),
-            Answer::Confirmed
-        );
+        let answer = delivered(&[a, b], 201, &receipts(&[a, b]));
+        assert!(matches!(answer, Answer::Receipts(both) if both.len() == 2));
         for (status, body) in [
             (201, receipts(&[a])),
             (201, receipts(&[b, a])),
@@ -215,12 +209,12 @@ mod tests {
     }
 
     #[test]
-    fn only_the_log_agents_own_word_refuses() {
-        for status in [400, 413, 422] {
-            assert!(
-                matches!(delivered(&[], status, PROBLEM), Answer::Refused { .. }),
-                "{status}"
-            );
+    fn only_the_log_agents_own_word_refuses_what_is_not_too_large() {
+        for (status, body) in [(400, PROBLEM), (422, PROBLEM), (413, PROBLEM), (413, "")] {
+            let answer = delivered(&[], status, body);
+            assert!(matches!(answer, Answer::Refused(_)), "{status} {body}");
+        }
+        for status in [400, 422] {
             assert!(
                 matches!(delivered(&[], status, "Bad Request"), Answer::Failed(_)),
                 "{status}"

@@ -4,10 +4,13 @@ use faultline_service::context::TraceHeaders;
 use faultline_service::entry::Entry;
 use faultline_service::sqlite::WriteError;
 use futures_util::TryStreamExt;
+use jiff::Timestamp;
 use sqlx::sqlite::SqlitePool;
 use uuid::Uuid;
 
-use super::Usage;
+use super::again;
+use super::room::{Amount, EntryState, Usage};
+use super::schema::FORMAT;
 
 /// How many entries one delivery holds at most.
 const BATCH_ENTRIES: usize = 256;
@@ -24,6 +27,8 @@ pub struct Row {
     pub(super) entry: String,
     /// Its request's headers as JSON.
     pub(super) trace: String,
+    /// How often the log agent has refused it.
+    pub(super) refusals: u32,
 }
 
 impl Row {
@@ -33,6 +38,7 @@ impl Row {
             id: entry.id,
             entry: serde_json::to_string(entry).map_err(unwritable)?,
             trace: serde_json::to_string(trace).map_err(unwritable)?,
+            refusals: 0,
         })
     }
 
@@ -42,6 +48,13 @@ impl Row {
 
     pub(super) fn bytes(&self) -> u64 {
         self.len() as u64
+    }
+
+    pub(super) const fn state(&self) -> EntryState {
+        match self.refusals {
+            0 => EntryState::Pending,
+            _ => EntryState::Refused,
+        }
     }
 }
 
@@ -63,6 +76,11 @@ impl Batch {
     /// The rows.
     pub fn rows(&self) -> &[Row] {
         &self.0
+    }
+
+    /// The rows, each by itself.
+    pub fn into_rows(self) -> Vec<Row> {
+        self.0
     }
 
     /// What is sent: a JSON array of the entries.
@@ -104,16 +122,58 @@ impl Batch {
     }
 }
 
-/// The oldest rows to deliver.
+type Found = (Uuid, String, String, u32);
+
+/// The oldest rows to deliver that the log agent has not refused.
 pub(super) async fn next(readers: &SqlitePool) -> Result<Batch, sqlx::Error> {
-    let mut found = sqlx::query_as::<_, (Uuid, String, String)>(
-        "SELECT id, entry, trace FROM outbox WHERE refused IS NULL ORDER BY position LIMIT ?",
-    )
-    .bind(BATCH_ENTRIES as i64)
-    .fetch(readers);
+    let found = sqlx::query_as::<_, Found>(
+        "SELECT id, entry, trace, refusals FROM outbox
+         WHERE refused IS NULL AND format <= ? ORDER BY position LIMIT ?",
+    );
+    let found = found.bind(FORMAT).bind(BATCH_ENTRIES as i64);
+    gather(found.fetch(readers)).await
+}
+
+/// Up to `count` of the refused rows that are to be offered again by now.
+pub(super) async fn due(
+    readers: &SqlitePool,
+    now: Timestamp,
+    count: usize,
+) -> Result<Batch, sqlx::Error> {
+    let found = sqlx::query_as::<_, Found>(
+        "SELECT id, entry, trace, refusals FROM outbox
+         WHERE refused IS NOT NULL AND format <= ? AND (due <= ? OR due > ?)
+         ORDER BY due, position LIMIT ?",
+    );
+    let count = i64::try_from(count.min(BATCH_ENTRIES)).unwrap_or(1);
+    let found = found
+        .bind(FORMAT)
+        .bind(now.as_millisecond())
+        .bind(again::latest(now))
+        .bind(count);
+    gather(found.fetch(readers)).await
+}
+
+/// When the next of the refused rows is to be offered again, in milliseconds since 1970.
+pub(super) async fn next_due(readers: &SqlitePool) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar("SELECT min(due) FROM outbox WHERE refused IS NOT NULL AND format <= ?")
+        .bind(FORMAT)
+        .fetch_one(readers)
+        .await
+}
+
+async fn gather(
+    mut found: impl futures_util::Stream<Item = Result<Found, sqlx::Error>> + Unpin,
+) -> Result<Batch, sqlx::Error> {
     let mut batch = Batch::default();
-    while let Some((id, entry, trace)) = found.try_next().await? {
-        if !batch.push(Row { id, entry, trace }) {
+    while let Some((id, entry, trace, refusals)) = found.try_next().await? {
+        let row = Row {
+            id,
+            entry,
+            trace,
+            refusals,
+        };
+        if !batch.push(row) {
             break;
         }
     }
@@ -123,16 +183,31 @@ pub(super) async fn next(readers: &SqlitePool) -> Result<Batch, sqlx::Error> {
 /// How much there is at the start.
 pub(super) async fn usage(readers: &SqlitePool) -> Result<Usage, sqlx::Error> {
     // Lengths in bytes, as `Row::bytes` counts them.
-    let (pending, bytes): (i64, i64) = sqlx::query_as(
-        "SELECT count(*), coalesce(sum(octet_length(entry) + octet_length(trace)), 0) FROM outbox",
+    let found: Vec<(i64, bool, bool, i64, i64)> = sqlx::query_as(
+        "SELECT format, refused IS NOT NULL, FALSE, count(*), sum(octet_length(entry) + octet_length(trace))
+         FROM outbox GROUP BY 1, 2
+         UNION ALL
+         SELECT format, FALSE, TRUE, count(*), sum(octet_length(entry) + octet_length(trace))
+         FROM conflicts GROUP BY 1",
     )
-    .fetch_one(readers)
+    .fetch_all(readers)
     .await?;
-    Ok(Usage {
-        pending: pending.unsigned_abs(),
-        refused: 0,
-        bytes: bytes.unsigned_abs(),
-    })
+    let mut usage = Usage::default();
+    for (format, refused, conflicting, entries, bytes) in found {
+        let state = match (conflicting, refused) {
+            (true, _) => EntryState::Conflicting,
+            _ if format > FORMAT => EntryState::Unreadable,
+            (false, true) => EntryState::Refused,
+            (false, false) => EntryState::Pending,
+        };
+        let more = Amount {
+            entries: entries.unsigned_abs(),
+            bytes: bytes.unsigned_abs(),
+        };
+        let held = usage.entry(state);
+        *held = held.plus(more);
+    }
+    Ok(usage)
 }
 
 #[cfg(test)]
@@ -145,6 +220,7 @@ mod tests {
             id: Uuid::now_v7(),
             entry: "x".repeat(bytes),
             trace: String::new(),
+            refusals: 0,
         }
     }
 

@@ -1,24 +1,45 @@
 //! `POST /log`.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use faultline_service::api::Acceptance;
 use faultline_service::body::JsonBody;
 use faultline_service::context::RequestContext;
 use faultline_service::entry::Entry;
 use faultline_service::problem::Problem;
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::time::timeout;
 
 use super::App;
 use crate::draft::{Draft, entry_id};
-use crate::outbox::{Fate, RETRY_AFTER, Refusal};
+use crate::key::{IDEMPOTENCY_KEY, IdempotencyKey};
+use crate::outbox::{Asker, Delivery, Fate, RETRY_AFTER, Refusal, Standing};
 
-/// The answer: the entry as it was accepted.
+/// How long a client's retry waits for an entry that is on disk here. The answer is known: 202. A
+/// delivery that nothing delays ends within this time and makes it 201.
+const RETRY_WAIT: Duration = Duration::from_millis(100);
+
+/// The answer: the entry as it was accepted first.
 #[derive(Debug, Serialize)]
 pub(super) struct Accepted {
     entry: Entry,
+}
+
+/// What is known of an entry, for its caller.
+enum Known {
+    /// The log agent has it.
+    Stored(Acceptance),
+    /// It is on disk here.
+    Accepted(Acceptance),
+    /// The log agent refused it; it is kept here.
+    Refused,
+    /// Its key names another one.
+    Conflict,
+    /// A newer version of this program knows it.
+    Unreadable,
 }
 
 /// Accepts an entry, then waits a while for the log agent to have it: 201 when it has, 202 when
@@ -26,25 +47,114 @@ pub(super) struct Accepted {
 pub(super) async fn append(
     State(app): State<App>,
     context: RequestContext,
+    key: Option<IdempotencyKey>,
     body: JsonBody,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     // From here to `offer` nothing waits: a caller who goes away cannot stop an entry half-way.
     let draft: Draft = body.parse_object()?;
-    let id = entry_id(&context.id, body.bytes());
+    let id = entry_id(key.as_ref(), &context.id, body.bytes());
     let entry = draft.into_entry(id, Timestamp::now(), app.source.as_ref().clone());
     let ticket = app.outbox.offer(&entry, &context).map_err(not_accepted)?;
-
-    let delivery = ticket.accepted().await.map_err(not_accepted)?;
-    let status = match timeout(app.wait_limit, delivery.fate()).await {
-        Ok(Some(Fate::Delivered)) => StatusCode::CREATED,
-        Ok(Some(Fate::Refused(_))) => {
-            let detail =
-                format!("the log agent refused entry {id}; it is kept aside here and not lost");
-            return Err(Problem::new(StatusCode::BAD_GATEWAY, detail));
-        }
-        Ok(None) | Err(_) => StatusCode::ACCEPTED,
+    let standing = ticket.standing().await.map_err(not_accepted)?;
+    let known = match key {
+        Some(_) => known_anywhere(&app, &entry, &context, standing).await,
+        None => known_here(standing, app.wait_limit).await,
     };
-    Ok((status, Json(Accepted { entry })))
+    answer(entry, known)
+}
+
+/// What this instance knows, waiting for the log agent's word on an entry that is on its way.
+async fn known_here(standing: Standing, wait_limit: Duration) -> Known {
+    match standing {
+        Standing::Waiting {
+            acceptance,
+            asker,
+            delivery,
+        } => {
+            let limit = match asker {
+                Asker::SameRequest => wait_limit,
+                Asker::AnotherRequest => wait_limit.min(RETRY_WAIT),
+            };
+            waited(delivery, limit, acceptance).await
+        }
+        Standing::Refused => Known::Refused,
+        Standing::Conflicting => Known::Conflict,
+        Standing::Unreadable => Known::Unreadable,
+    }
+}
+
+async fn waited(delivery: Delivery, limit: Duration, acceptance: Acceptance) -> Known {
+    match delivery.within(limit).await {
+        Some(Fate::Delivered(first)) => Known::Stored(first.unwrap_or(acceptance)),
+        Some(Fate::Refused) => Known::Refused,
+        Some(Fate::Conflict) => Known::Conflict,
+        None => Known::Accepted(acceptance),
+    }
+}
+
+/// What anybody knows of an entry with a key. It may be a retry of one that another instance, or an
+/// earlier life of this one, has delivered: the log agent is asked, on a path that is not delayed,
+/// and its word counts. Else every retry would wait for a delivery of its own.
+async fn known_anywhere(
+    app: &App,
+    entry: &Entry,
+    context: &RequestContext,
+    standing: Standing,
+) -> Known {
+    let stored = async {
+        let found = app.log_agent.find(entry.id, &context.trace).await?;
+        let same = (found.level, &found.message) == (entry.level, &entry.message);
+        Some(if same {
+            Known::Stored((&found).into())
+        } else {
+            Known::Conflict
+        })
+    };
+    let here = known_here(standing, app.wait_limit);
+    tokio::pin!(stored, here);
+    tokio::select! {
+        biased;
+        known = &mut stored => match known {
+            Some(known) => known,
+            None => here.await,
+        },
+        known = &mut here => match known {
+            Known::Stored(_) | Known::Accepted(_) => known,
+            // What is here may not be the one that is stored.
+            _ => stored.await.unwrap_or(known),
+        },
+    }
+}
+
+fn answer(entry: Entry, known: Known) -> Result<(StatusCode, Json<Accepted>), Problem> {
+    let id = entry.id;
+    let accepted = |Acceptance { time, source }| {
+        let entry = Entry {
+            time,
+            source,
+            ..entry
+        };
+        Json(Accepted { entry })
+    };
+    match known {
+        Known::Stored(first) => Ok((StatusCode::CREATED, accepted(first))),
+        Known::Accepted(first) => Ok((StatusCode::ACCEPTED, accepted(first))),
+        Known::Refused => Err(Problem::new(
+            StatusCode::BAD_GATEWAY,
+            format!("the log agent refused entry {id}; it is kept here, not lost, and offered again"),
+        )),
+        Known::Conflict => Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            format!("{IDEMPOTENCY_KEY}: names an entry with another level or message, which stays; give each entry a key of its own"),
+        )
+        .about(IDEMPOTENCY_KEY.as_str())),
+        Known::Unreadable => Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "a newer version keeps an entry of this key here; nothing was accepted now",
+        )
+        .about(IDEMPOTENCY_KEY.as_str())
+        .retry_after(RETRY_AFTER)),
+    }
 }
 
 fn not_accepted(refusal: Refusal) -> Problem {

@@ -5,6 +5,7 @@ use axum::extract::State;
 use serde::Serialize;
 
 use super::App;
+use crate::outbox::EntryState;
 
 /// How this instance is.
 #[derive(Debug, Serialize)]
@@ -21,6 +22,8 @@ pub(super) struct Status {
 struct OutboxStatus {
     pending: u64,
     refused: u64,
+    conflicting: u64,
+    unreadable: u64,
     bytes: u64,
 }
 
@@ -33,9 +36,11 @@ pub(super) async fn status(State(app): State<App>) -> Json<Status> {
         source: app.source.as_str().to_owned(),
         uptime_seconds: app.started.elapsed().as_secs(),
         outbox: OutboxStatus {
-            pending: usage.pending,
-            refused: usage.refused,
-            bytes: usage.bytes,
+            pending: usage.of(EntryState::Pending).entries,
+            refused: usage.of(EntryState::Refused).entries,
+            conflicting: usage.of(EntryState::Conflicting).entries,
+            unreadable: usage.of(EntryState::Unreadable).entries,
+            bytes: usage.total().bytes,
         },
     })
 }

@@ -39,6 +39,29 @@ for (const [device, width, height] of [['phone', 390, 844], ['desktop', 1280, 90
   }
 }
 
+test('an entry that got an error is sent again with its key, and is one entry', async () => {
+  const keys = [];
+  const { page, complaints } = await open(browser, {
+    before: (page) => page.on('request', (request) => { if (request.method() === 'POST') keys.push(request.headers()['idempotency-key']); }),
+  });
+  const first = await threeTries(page, button.send(page));
+  await run(page, /only once/);
+  assert.deepEqual(await violations(page), [], 'with the button');
+  const sent = await first.getByRole('heading').textContent();
+  await button.again(page).first().click();
+  const shown = await run(page, /^201 Created after .*known by its key, and not taken twice\. The entry is stored: .* and only once/);
+  assert.equal(await shown.getByRole('heading').textContent(), sent.replace('/log ', '/log again: '));
+  assert.equal(await shown.getByRole('button').count(), 0, 'what is known to be stored need not be sent again');
+  assert.match(keys.at(-1), /^[0-9a-f]{32}$/);
+  assert.equal(keys.at(-1), keys.at(-2));
+
+  await button.send(page).click();
+  await run(page, /504/);
+  assert.notEqual(keys.at(-1), keys.at(-2), 'another entry has another key');
+  assert.deepEqual(complaints, []);
+  await page.context().close();
+});
+
 test('the newest entry is asked for: three tries, and nobody is left who waits', async () => {
   const { page, complaints } = await open(browser);
   const all = await lanes(await threeTries(page, button.ask(page)));

@@ -39,6 +39,31 @@ test('a gateway that cannot be reached is told, and is found again', async () =>
   await page.context().close();
 });
 
+test('an entry without an answer is sent again once the gateway is back, and is one entry', async () => {
+  const { page } = await open(browser);
+  await page.context().setOffline(true);
+  await button.send(page).click();
+  const first = await run(page, /^No answer: the gateway cannot be reached/);
+  await page.context().setOffline(false);
+  await first.getByRole('button', { name: 'Send it again with its key' }).click();
+  await run(page, /^504 .*arrived all the same: .*only once/);
+  await page.context().close();
+});
+
+test('a page of /logs that is empty and goes on is followed', async () => {
+  const rest = 'opaque & odd';
+  const { page } = await open(browser, { before: (page) => page.route('**/logs?*q=*', async (route) => {
+    const url = new URL(route.request().url());
+    if (!url.searchParams.has('after')) return route.fulfill({ json: { entries: [], next: rest } });
+    assert.equal(url.searchParams.get('after'), rest);
+    url.searchParams.delete('after');
+    return route.continue({ url: String(url) });
+  }) });
+  await button.send(page).click();
+  await run(page, /and only once/);
+  await page.context().close();
+});
+
 /** Callers who fill the gateway's connections and its waiting room until they are told to go home. */
 function crowd(size) {
   const seen = new Set();

@@ -83,6 +83,12 @@ test('without the delay, and in the trap', () => {
   for (const told of [slow, silence]) assert.match(verdict(run({ answer: answered(200, 2005, told) }), policy), /the trap/);
 });
 
+test('an entry that is sent again and known is told as that, not as one without a delay', () => {
+  const quick = told('faultline;dur=5;desc="ok", attempts;desc="1"', null);
+  const again = run({ method: 'POST', again: true, answer: answered(201, 7, quick), polls: [poll(200, 1), poll(3600, 1)] });
+  assert.match(verdict(again, policy), /^201 after 7 ms: known by its key, and not taken twice\. The entry is stored: seen at 200 ms, and only once\.$/);
+});
+
 test('refusals and failures say what they are', () => {
   const overflow = told('faultline;dur=1;desc="overflow", attempts;desc="1"', null);
   const full = run({ answer: answered(503, 3, overflow) });

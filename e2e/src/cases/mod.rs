@@ -12,6 +12,7 @@ mod examples;
 mod gateway;
 mod healthy;
 mod history;
+mod idempotency;
 mod injection;
 mod limits;
 mod lost;
@@ -51,6 +52,7 @@ pub const ALL: &[Case] = &[
     mtls::IDENTITIES,
     authorization::STRANGER,
     oci::DIGEST,
+    idempotency::KEY,
     access_log::OUTCOME,
     analyze::CLEAN,
     healthy::NO_FAULT,

@@ -11,6 +11,7 @@ use custom_app::routes::App;
 use faultline_service::health::Health;
 use faultline_service::metrics::Metrics;
 use faultline_service_testing::hop::{Hop, Mode};
+use log_agent::retain::Retain;
 use log_agent::sqlite_store::SqliteStore;
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -38,7 +39,7 @@ impl Pair {
         let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
 
         let health = Health::default();
-        let store = SqliteStore::open(directories[0].path(), None, &health)
+        let store = SqliteStore::open(directories[0].path(), None, Retain::default(), &health)
             .await
             .unwrap();
         let routes = log_agent::app(store, health, metrics.clone(), Duration::from_secs(30));

@@ -2,6 +2,8 @@
 //!
 //! [`routes`] turn requests into calls of a [`store::Store`]; the one there is keeps a SQLite file.
 
+pub mod place;
+pub mod retain;
 pub mod routes;
 pub mod sqlite_store;
 pub mod store;
@@ -21,6 +23,7 @@ use faultline_service::startup::{BindError, ServerArgs, duration};
 
 use metrics::describe_counter;
 
+use crate::retain::{Retain, RetainAge, RetainBytes};
 use crate::sqlite_store::SqliteStore;
 use crate::store::Store;
 
@@ -34,7 +37,18 @@ pub struct Config {
     #[arg(long, value_name = "DIRECTORY", default_value = "/var/lib/log-agent")]
     pub data_dir: PathBuf,
 
-    /// How large the store may grow, in bytes; without it, the disk is the limit
+    /// How long an entry is kept after it was stored, such as 30d or 12h, or none: as long as there
+    /// is room
+    #[arg(long, value_name = "TIME", default_value = "30d")]
+    pub retain_age: RetainAge,
+
+    /// How many bytes of the store's file entries may take before the oldest go, such as 512MiB, or
+    /// none: as many as there are
+    #[arg(long, value_name = "BYTES", default_value = "512MiB")]
+    pub retain_bytes: RetainBytes,
+
+    /// How large the store's file may be, in bytes, whatever is to be kept: more is refused with
+    /// 507; without it, the disk is the limit
     #[arg(long, value_name = "BYTES")]
     pub max_store_bytes: Option<u64>,
 
@@ -45,6 +59,16 @@ pub struct Config {
     /// What every service has.
     #[command(flatten)]
     pub server: ServerArgs,
+}
+
+impl Config {
+    /// What the store keeps.
+    pub const fn retain(&self) -> Retain {
+        Retain {
+            age: self.retain_age,
+            bytes: self.retain_bytes,
+        }
+    }
 }
 
 /// Why the log agent stopped, other than by a signal.
@@ -92,9 +116,14 @@ pub async fn serve(config: Config, metrics: Metrics) -> Result<(), ServeError> {
         "log_agent_entries_total",
         "Entries received, by whether they were new."
     );
+    describe_counter!(
+        "log_agent_entries_searched_total",
+        "Entries that searches for a text have looked at."
+    );
     let health = Health::default();
     let signals = Signals::install().map_err(ServeError::Signals)?;
-    let store = SqliteStore::open(&config.data_dir, config.max_store_bytes, &health).await?;
+    let (max_bytes, retain) = (config.max_store_bytes, config.retain());
+    let store = SqliteStore::open(&config.data_dir, max_bytes, retain, &health).await?;
     let listener = config.server.bind().await?;
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, data_dir = %config.data_dir.display(), "listening");

@@ -1,6 +1,6 @@
 //! Opening a SQLite file so that what is committed is on disk, and saying plainly why it cannot be.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -58,14 +58,7 @@ pub async fn open(
 ) -> Result<Database, OpenError> {
     let path = directory.join(name);
     let lock = prepare(directory, &path)?;
-    let reading = SqliteConnectOptions::new()
-        .filename(&path)
-        .busy_timeout(Duration::from_secs(5))
-        // A read-only root has no place for temporary files.
-        .pragma("temp_store", "memory")
-        .disable_statement_logging();
-    let writing = reading
-        .clone()
+    let writing = options(&path)
         // What is deleted can be given back to the disk.
         .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)
@@ -79,19 +72,36 @@ pub async fn open(
         .run_direct(None, &mut connection, false)
         .await
         .map_err(|error| OpenError::Schema(path.clone(), error))?;
-    let readers = SqlitePoolOptions::new()
-        .max_connections(2)
-        .acquire_timeout(Duration::from_secs(5))
-        .connect_lazy_with(reading.read_only(true));
+    let mut wal = path.into_os_string();
+    wal.push("-wal");
     Ok(Database {
         writer: Writer {
             connection,
             open: false,
             reserve: None,
+            wal: wal.into(),
             _lock: lock,
         },
-        readers,
+        readers: readers(directory, name, 2, Duration::from_secs(5)),
     })
+}
+
+/// Up to `count` more connections that read `directory/name`, made when they are needed; who finds
+/// all of them taken waits as long as `patience`.
+pub fn readers(directory: &Path, name: &str, count: u32, patience: Duration) -> SqlitePool {
+    SqlitePoolOptions::new()
+        .max_connections(count)
+        .acquire_timeout(patience)
+        .connect_lazy_with(options(&directory.join(name)).read_only(true))
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(Duration::from_secs(5))
+        // A read-only root has no place for temporary files.
+        .pragma("temp_store", "memory")
+        .disable_statement_logging()
 }
 
 /// Everything that can be wrong before SQLite is asked, since SQLite says only "unable to open".
@@ -135,12 +145,19 @@ fn migrator(schema: &[&'static str]) -> Migrator {
     Migrator::with_migrations(migrations.collect())
 }
 
+/// How large the WAL may be between two transactions, in bytes. SQLite begins it anew only when no
+/// reader is in it, and readers that follow each other closely leave no such moment.
+const WAL_BYTES: u64 = 8 * 1024 * 1024;
+
+const TRUNCATE: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+
 /// The connection that writes, and the lock that keeps other processes out.
 #[derive(Debug)]
 pub struct Writer {
     connection: SqliteConnection,
     open: bool,
     reserve: Option<Reserve>,
+    wal: PathBuf,
     _lock: File,
 }
 
@@ -176,12 +193,8 @@ impl Writer {
         let Some(reserve) = self.reserve.clone().filter(|reserve| !reserve.is_there()) else {
             return Ok(());
         };
-        self.roll_back().await;
-        for statement in [
-            "PRAGMA incremental_vacuum",
-            "PRAGMA wal_checkpoint(TRUNCATE)",
-        ] {
-            sqlx::query(statement).execute(&mut self.connection).await?;
+        for statement in ["PRAGMA incremental_vacuum", TRUNCATE] {
+            sqlx::query(statement).execute(self.idle().await).await?;
         }
         let restored = tokio::task::spawn_blocking(move || reserve.restore()).await;
         match restored {
@@ -194,12 +207,25 @@ impl Writer {
         }
     }
 
-    async fn roll_back(&mut self) {
+    /// Empties a WAL that is larger than [`WAL_BYTES`]; waits for the readers in it.
+    ///
+    /// # Errors
+    /// SQLite's; the WAL stays as it is.
+    pub(crate) async fn bound_wal(&mut self) -> Result<(), sqlx::Error> {
+        if fs::metadata(&self.wal).is_ok_and(|wal| wal.len() > WAL_BYTES) {
+            sqlx::query(TRUNCATE).execute(self.idle().await).await?;
+        }
+        Ok(())
+    }
+
+    /// The connection outside of any transaction; one that an error left open is rolled back.
+    pub async fn idle(&mut self) -> &mut SqliteConnection {
         if self.open {
             // It fails if SQLite has rolled back already, which is as good.
             let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
             self.open = false;
         }
+        &mut self.connection
     }
 
     /// From now on the file does not grow beyond `bytes`; what does not fit is
@@ -224,10 +250,7 @@ impl Writer {
     /// # Errors
     /// SQLite's.
     pub async fn begin(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
-        if self.open {
-            // It fails if SQLite has rolled back already, which is as good.
-            let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
-        }
+        self.idle().await;
         self.open = true;
         sqlx::query("BEGIN IMMEDIATE")
             .execute(&mut self.connection)

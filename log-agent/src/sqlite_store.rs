@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use self::append::Append;
 use self::retention::Retention;
-use self::search::{Wanted, search};
+use self::search::{BOUNDS, Wanted, search};
 use crate::place::Place;
 use crate::retain::Retain;
 use crate::store::{Following, Position, Store, StoreError};
@@ -143,7 +143,7 @@ impl Store for SqliteStore {
             Some(text) => {
                 let (level, limit) = (query.level, query.limit);
                 let wanted = Wanted { text, level, limit };
-                search(&self.searchers, before, wanted).await?
+                search(&self.searchers, before, wanted, BOUNDS).await?
             }
         };
         Ok(Page {

@@ -15,14 +15,23 @@ use tokio::time::Instant;
 use super::rows::{COLUMNS, Reading, unreadable};
 use crate::store::{Position, StoreError};
 
-/// How many entries one search looks at.
-const ENTRIES: i64 = 64 * STEP;
+/// How far one search goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// How many entries one statement looks at.
+    pub(super) step: i64,
+    /// After how many entries a search begins no further statement.
+    pub(super) entries: i64,
+    /// After how long it begins none.
+    pub(super) time: Duration,
+}
 
-/// How many entries one statement looks at.
-const STEP: i64 = 1_024;
-
-/// After how long a search begins no further statement.
-const TIME: Duration = Duration::from_millis(100);
+/// A tenth of a second of one connection, whatever is stored.
+pub(super) const BOUNDS: Bounds = Bounds {
+    step: 1_024,
+    entries: 65_536,
+    time: Duration::from_millis(100),
+};
 
 /// What is looked for.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +53,7 @@ pub(super) async fn search(
     searchers: &SqlitePool,
     mut before: Position,
     wanted: Wanted<'_>,
+    bounds: Bounds,
 ) -> Result<Reading, StoreError> {
     let mut connection = searchers.acquire().await.map_err(|error| match error {
         sqlx::Error::PoolTimedOut => StoreError::Busy,
@@ -51,16 +61,16 @@ pub(super) async fn search(
     })?;
     let mut found = Reading::up_to(wanted.limit.get());
     let (started, mut examined) = (Instant::now(), 0);
-    while let Some(part) = next_part(&mut *connection, before, wanted.level).await? {
+    while let Some(part) = next_part(&mut connection, before, wanted.level, bounds.step).await? {
         counter!("log_agent_entries_searched_total").increment(part.entries.unsigned_abs());
         let sql = matches(part.first, before, wanted);
         found.read(&mut *connection, sql).await?;
         before = part.first;
         examined += part.entries;
-        if found.next.is_some() || part.entries < STEP {
+        if found.next.is_some() || part.entries < bounds.step {
             break;
         }
-        if found.is_full() || examined >= ENTRIES || started.elapsed() >= TIME {
+        if found.is_full() || examined >= bounds.entries || started.elapsed() >= bounds.time {
             found.next = Some(before);
             break;
         }
@@ -73,6 +83,7 @@ async fn next_part(
     connection: &mut SqliteConnection,
     before: Position,
     level: Option<Level>,
+    step: i64,
 ) -> Result<Option<Part>, StoreError> {
     let mut sql = QueryBuilder::new(
         "SELECT min(position), count(*) FROM (SELECT position FROM entries WHERE position < ",
@@ -80,7 +91,7 @@ async fn next_part(
     sql.push_bind(before.0);
     with_level(&mut sql, level);
     sql.push(" ORDER BY position DESC LIMIT ")
-        .push_bind(STEP)
+        .push_bind(step)
         .push(")");
     let (first, entries): (Option<i64>, i64) = sql
         .build_query_as()
@@ -111,5 +122,102 @@ fn matches(first: Position, before: Position, wanted: Wanted<'_>) -> QueryBuilde
 fn with_level(sql: &mut QueryBuilder<Sqlite>, level: Option<Level>) {
     if let Some(level) = level {
         sql.push(" AND level = ").push_bind(level.as_str());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite_store::SCHEMA;
+    use faultline_service::sqlite;
+    use proptest::prelude::*;
+
+    const LEVELS: [Level; 2] = [Level::Info, Level::Error];
+
+    /// A store with these entries: the level and the text of each.
+    async fn store(entries: &[(Level, String)]) -> (tempfile::TempDir, SqlitePool) {
+        let directory = tempfile::tempdir().unwrap();
+        let opened = sqlite::open(directory.path(), "entries.db", &SCHEMA).await;
+        let mut database = opened.unwrap();
+        let connection = database.writer.begin().await.unwrap();
+        for (level, message) in entries {
+            let insert = "INSERT INTO entries (id, time, level, message, source)
+                VALUES (randomblob(16), '2026-11-22T12:00:00Z', ?, ?, 'test')";
+            let insert = sqlx::query(insert).bind(level.as_str()).bind(message);
+            insert.execute(&mut *connection).await.unwrap();
+        }
+        database.writer.commit().await.unwrap();
+        (directory, database.readers)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        #[test]
+        fn walking_the_pages_finds_what_is_there_once_a_bounded_part_at_a_time(
+            entries in prop::collection::vec((prop::sample::select(LEVELS.to_vec()), "[ab]{1,3}"), 0..60),
+            level in prop::option::of(prop::sample::select(LEVELS.to_vec())),
+            text in "[ab]{1,2}",
+            limit in 1..5_u16,
+            step in 1..8_i64,
+            parts in 1..4_i64,
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let (found, longest) = runtime.block_on(async {
+                let (_directory, searchers) = store(&entries).await;
+                let text = Substring::try_from(text.as_str()).unwrap();
+                let limit = Limit::try_from(limit.to_string().as_str()).unwrap();
+                let wanted = Wanted { text: &text, level, limit };
+                let bounds = Bounds { step, entries: parts * step, time: Duration::MAX };
+                let (mut found, mut before, mut longest) = (Vec::new(), Position(i64::MAX), 0);
+                loop {
+                    let page = search(&searchers, before, wanted, bounds).await.unwrap();
+                    assert!(page.rows.len() <= usize::from(limit.get()));
+                    found.extend(page.rows.into_iter().map(|(position, _)| position.0));
+                    let Some(next) = page.next else { break };
+                    assert!(next < before, "it gets on");
+                    let passed = before.0.min(entries.len() as i64 + 1) - next.0;
+                    (longest, before) = (longest.max(passed), next);
+                }
+                (found, longest)
+            });
+            let is_wanted = |(index, (of, message)): (usize, &(Level, String))| {
+                let wanted = level.is_none_or(|level| level == *of) && message.contains(&text);
+                wanted.then_some(index as i64 + 1)
+            };
+            let mut expected: Vec<i64> = entries.iter().enumerate().filter_map(is_wanted).collect();
+            expected.reverse();
+            prop_assert_eq!(found, expected);
+            // By level, others lie between those that are looked at.
+            prop_assert!(level.is_some() || longest <= parts * step, "{} entries in one page", longest);
+        }
+    }
+
+    #[tokio::test]
+    async fn no_statement_looks_at_more_than_it_must() {
+        let (_directory, searchers) = store(&[]).await;
+        let text = Substring::try_from("x").unwrap();
+        let limit = Limit::default();
+        for (level, expected) in [
+            (
+                None,
+                "SEARCH entries USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+            ),
+            (
+                Some(Level::Info),
+                "SEARCH entries USING INDEX entries_by_level (level=? AND position>? AND position<?)",
+            ),
+        ] {
+            let wanted = Wanted {
+                text: &text,
+                level,
+                limit,
+            };
+            let sql = matches(Position(1), Position(2), wanted).into_sql();
+            let plan = format!("EXPLAIN QUERY PLAN {}", sql.as_str());
+            let plan = sqlx::query_as::<_, (i64, i64, i64, String)>(sqlx::AssertSqlSafe(plan));
+            let steps = plan.fetch_all(&searchers).await.unwrap();
+            assert!(steps.len() == 1 && steps[0].3 == expected, "{steps:?}");
+        }
     }
 }

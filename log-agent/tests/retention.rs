@@ -356,18 +356,8 @@ async fn a_reader_that_removal_overtakes_is_told_how_much_it_missed() {
     assert!(removed > 0, "the reader was never overtaken");
 }
 
-/// Version 1 of the schema, as it was released.
-const VERSION_1: &str = "
-    CREATE TABLE entries (
-        position INTEGER PRIMARY KEY,   -- the order in which entries were stored
-        id       BLOB NOT NULL UNIQUE,
-        time     TEXT NOT NULL,
-        level    TEXT NOT NULL,
-        message  TEXT NOT NULL,
-        source   TEXT NOT NULL
-    ) STRICT;
-    CREATE INDEX entries_by_level ON entries (level, position);
-";
+/// Version 1 of the schema, as it is in files that are there.
+const VERSION_1: &str = include_str!("version_1.sql");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_version_1_is_taken_over_and_bounded() {

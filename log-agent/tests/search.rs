@@ -21,17 +21,8 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::task::JoinSet;
 
-const VERSION_1: &str = "
-    CREATE TABLE entries (
-        position INTEGER PRIMARY KEY,   -- the order in which entries were stored
-        id       BLOB NOT NULL UNIQUE,
-        time     TEXT NOT NULL,
-        level    TEXT NOT NULL,
-        message  TEXT NOT NULL,
-        source   TEXT NOT NULL
-    ) STRICT;
-    CREATE INDEX entries_by_level ON entries (level, position);
-";
+/// Version 1 of the schema, as it is in files that are there.
+const VERSION_1: &str = include_str!("version_1.sql");
 
 /// More than one search looks at.
 const ENTRIES: usize = 70_000;

@@ -12,6 +12,7 @@ use sqlx::sqlite::{
     SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, SqlSafeStr};
+use tokio::time::{Instant, sleep};
 
 use crate::reserve::Reserve;
 
@@ -149,6 +150,9 @@ fn migrator(schema: &[&'static str]) -> Migrator {
 /// reader is in it, and readers that follow each other closely leave no such moment.
 const WAL_BYTES: u64 = 8 * 1024 * 1024;
 
+/// How long the writer waits for readers to leave a WAL that is too large.
+const WAL_PATIENCE: Duration = Duration::from_secs(1);
+
 const TRUNCATE: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
 /// The connection that writes, and the lock that keeps other processes out.
@@ -207,15 +211,35 @@ impl Writer {
         }
     }
 
-    /// Empties a WAL that is larger than [`WAL_BYTES`]; waits for the readers in it.
+    /// Empties a WAL that is larger than [`WAL_BYTES`], once the readers in it have ended. One that
+    /// cannot be emptied in time stays for the next call.
     ///
     /// # Errors
     /// SQLite's; the WAL stays as it is.
     pub(crate) async fn bound_wal(&mut self) -> Result<(), sqlx::Error> {
-        if fs::metadata(&self.wal).is_ok_and(|wal| wal.len() > WAL_BYTES) {
-            sqlx::query(TRUNCATE).execute(self.idle().await).await?;
+        if fs::metadata(&self.wal).map_or(0, |wal| wal.len()) <= WAL_BYTES {
+            return Ok(());
         }
+        // SQLite's own waiting can be kept from its end by readers that come meanwhile. Trying again
+        // cannot: only readers from before the last transaction are in the way of the copying, and
+        // those that come after it are not in the WAL.
+        let deadline = Instant::now() + WAL_PATIENCE;
+        while !self.copied().await? {
+            if Instant::now() > deadline {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(2)).await;
+        }
+        sqlx::query(TRUNCATE).execute(self.idle().await).await?;
         Ok(())
+    }
+
+    /// Copies the WAL to the file as far as readers allow; says whether that is all of it.
+    async fn copied(&mut self) -> Result<bool, sqlx::Error> {
+        let (_, frames, copied): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(PASSIVE)")
+            .fetch_one(self.idle().await)
+            .await?;
+        Ok(frames == copied)
     }
 
     /// The connection outside of any transaction; one that an error left open is rolled back.
@@ -340,6 +364,36 @@ mod tests {
             let file = file.unwrap();
             let mode = file.metadata().unwrap().permissions().mode() & 0o777;
             assert_eq!(mode, 0o600, "{:?}", file.file_name());
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_wal_is_bounded_though_readers_leave_it_no_moment() {
+        let directory = tempfile::tempdir().unwrap();
+        let schema = "CREATE TABLE t (x BLOB) STRICT";
+        let mut database = open(directory.path(), "t.db", &[schema]).await.unwrap();
+        let mut readers = tokio::task::JoinSet::new();
+        for _ in 0..2 {
+            let pool = database.readers.clone();
+            readers.spawn(async move {
+                loop {
+                    let mut snapshot = pool.begin().await.unwrap();
+                    let count = sqlx::query("SELECT count(*) FROM t");
+                    count.fetch_one(&mut *snapshot).await.unwrap();
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            });
+        }
+        let wal = directory.path().join("t.db-wal");
+        for _ in 0..100 {
+            let connection = database.writer.begin().await.unwrap();
+            let insert = sqlx::query("INSERT INTO t VALUES (zeroblob(500000))");
+            insert.execute(connection).await.unwrap();
+            database.writer.commit().await.unwrap();
+            database.writer.bound_wal().await.unwrap();
+            let bytes = fs::metadata(&wal).unwrap().len();
+            // A few transactions more where a reader sleeps longer than it asked for.
+            assert!(bytes <= 2 * WAL_BYTES, "{bytes}");
         }
     }
 

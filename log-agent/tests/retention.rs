@@ -63,11 +63,12 @@ async fn messages(agent: &Service) -> Vec<String> {
     }
 }
 
+/// The value of a metric with its labels; not a number before there is one.
 async fn metric(agent: &Service, name: &str) -> f64 {
     let metrics = reqwest::get(agent.url("/metrics")).await.unwrap();
     let metrics = metrics.text().await.unwrap();
     let value = metrics.lines().find_map(|line| line.strip_prefix(name));
-    value.map_or(0.0, |value| value.trim().parse().unwrap())
+    value.map_or(f64::NAN, |value| value.trim().parse().unwrap())
 }
 
 fn bytes_on_disk(directory: &Path) -> u64 {
@@ -76,6 +77,9 @@ fn bytes_on_disk(directory: &Path) -> u64 {
     let sizes = files.filter_map(|file| Some(file.ok()?.metadata().ok()?.len()));
     sizes.sum()
 }
+
+const REMOVED_BY_SIZE: &str = r#"log_agent_entries_removed_total{reason="size"}"#;
+const REMOVED_BY_AGE: &str = r#"log_agent_entries_removed_total{reason="age"}"#;
 
 /// Looks at the disk all the time; the most that it saw.
 struct Watch {
@@ -160,20 +164,20 @@ async fn the_files_stay_within_their_bound_while_writers_go_on() {
             "at most {most} bytes for a bound of {BOUND}, {:?}",
             started.elapsed()
         );
-        eventually("the removals end", async || {
+        let kept = eventually("the removals end, and each is counted", async || {
             let used = metric(&agent, r#"log_agent_store_bytes{state="used"}"#).await;
-            (used <= BOUND as f64).then_some(())
+            let kept = messages(&agent).await.len() as f64;
+            let removed = metric(&agent, REMOVED_BY_SIZE).await;
+            let entries = metric(&agent, "log_agent_entries ").await;
+            let counted = kept + removed == written as f64 && entries == kept;
+            (used <= BOUND as f64 && counted).then_some(kept as u64)
         })
         .await;
-        let kept = messages(&agent).await.len() as u64;
-        let name = r#"log_agent_entries_removed_total{reason="size"}"#;
-        assert_eq!(metric(&agent, name).await, (written - kept) as f64);
-        assert_eq!(metric(&agent, "log_agent_entries ").await, kept as f64);
         assert!(kept > 0 && kept < written, "{kept} of {written}");
         let lines = agent.lines("entries removed");
         let logged: u64 = lines
             .iter()
-            .map(|line| line["entries"].as_u64().unwrap())
+            .map(|line| line["size"].as_u64().unwrap())
             .sum();
         assert!(logged > 0 && logged <= written - kept, "{logged}");
         // A run, not a transaction, has one.
@@ -231,13 +235,15 @@ async fn age_counts_from_the_storing_whatever_time_an_entry_says() {
     assert!(stored.elapsed() >= AGE, "{:?}", stored.elapsed());
     // The newest stays, whatever its age.
     assert_eq!(newest, ["2026-11-22T12:00:00Z"]);
-    let name = r#"log_agent_entries_removed_total{reason="age"}"#;
-    assert_eq!(metric(&agent, name).await, 2.0);
+    eventually("it is counted", async || {
+        let oldest = metric(&agent, "log_agent_oldest_entry_timestamp_seconds").await;
+        // 2026-11-22T12:00:00Z
+        let told = metric(&agent, REMOVED_BY_AGE).await == 2.0 && oldest == 1_795_348_800.0;
+        told.then_some(())
+    })
+    .await;
     let line = eventually("a line", async || agent.lines("entries removed").pop()).await;
-    assert_eq!(
-        (&line["reason"], &line["entries"]),
-        (&json!("age"), &json!(2))
-    );
+    assert_eq!((&line["age"], &line["size"]), (&json!(2), &json!(0)));
 }
 
 #[tokio::test]
@@ -255,8 +261,11 @@ async fn an_id_is_known_as_long_as_its_entry_is_kept() {
     })
     .await;
     // Sent again it is an entry like any other; the one still there is not stored twice.
-    assert_eq!(post(&client, &agent, &[last, first]).await, 201);
-    assert_eq!(messages(&agent).await, ["first", "last"]);
+    let again = client.post(agent.url("/log")).json(&[last, first]);
+    let receipts: Value = again.send().await.unwrap().json().await.unwrap();
+    assert_eq!(receipts["entries"][0]["outcome"], "duplicate");
+    assert_eq!(receipts["entries"][1]["outcome"], "stored");
+    assert_eq!(messages(&agent).await[0], "first");
 }
 
 #[tokio::test]
@@ -390,8 +399,7 @@ async fn a_file_of_version_1_is_taken_over_and_bounded() {
     })
     .await;
     // By age none of it goes: it counts from now on.
-    let name = r#"log_agent_entries_removed_total{reason="age"}"#;
-    assert_eq!(metric(&agent, name).await, 0.0);
+    assert_eq!(metric(&agent, REMOVED_BY_AGE).await, 0.0);
     let kept = messages(&agent).await;
     assert_eq!(kept[0], format!("{:01000}", 20_000));
     assert!((1_000..5_000).contains(&kept.len()), "{}", kept.len());

@@ -17,7 +17,7 @@ use metrics::{counter, describe_counter, describe_gauge, gauge};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use self::removal::{Sizes, give_back, measure, oldest, remove};
+use self::removal::Sizes;
 use super::marks::{Mark, Measure, Next};
 use crate::retain::Retain;
 use crate::store::Position;
@@ -26,11 +26,15 @@ use crate::store::Position;
 /// seldom for a writer to notice.
 const MEASURE_BYTES: usize = 64 * 1024;
 
+/// After how long it is, though less was written.
+const MEASURE_TIME: Duration = Duration::from_secs(5);
+
 /// How far the file may be beyond its bound before it is made smaller, in bytes: what a group and
 /// its indexes may need at once.
 const SLACK: u64 = 8 * 1024 * 1024;
 
-/// How much below the bound a run of removals ends, as a part of it: one run, one line of the log.
+/// How much below the bound removing ends, as a part of it. From one side to the other is one run,
+/// and one line of the log.
 const RUN: u64 = 64;
 
 /// Why entries go.
@@ -49,15 +53,6 @@ impl Reason {
     }
 }
 
-/// Removals one after another, for one reason, logged when they end.
-#[derive(Clone, Copy, Debug)]
-struct Run {
-    reason: Reason,
-    /// The last position to go, whatever the size.
-    to: Position,
-    entries: u64,
-}
-
 /// The upkeep of the store.
 #[derive(Debug)]
 pub(super) struct Retention {
@@ -67,10 +62,17 @@ pub(super) struct Retention {
     /// The first position that is still there.
     oldest: Position,
     marks: Vec<Mark>,
+    /// Entries up to here are too old.
+    aged: Position,
     sizes: Sizes,
+    /// Whether the file was beyond its bound and is not yet far enough below it.
+    shrinking: bool,
     /// Bytes written since the sizes were measured.
     unmeasured: usize,
-    run: Option<Run>,
+    /// The first position as it was when its entry's time was last published.
+    published: Option<Position>,
+    /// Entries removed since the last line of the log, by age and by size.
+    removed: (u64, u64),
 }
 
 impl Retention {
@@ -89,137 +91,126 @@ impl Retention {
             age: retain.age.0.map(Measure::of),
             bytes: retain.bytes.0,
             end,
-            oldest: oldest(connection).await?,
+            oldest: removal::oldest(connection).await?,
             marks: removal::marks(connection).await?,
-            sizes: measure(connection).await?,
+            aged: Position::START,
+            sizes: removal::measure(connection).await?,
+            shrinking: false,
             unmeasured: 0,
-            run: None,
+            published: None,
+            removed: (0, 0),
         };
-        retention.publish();
+        retention.find_aged(now());
         Ok(retention)
     }
 
-    /// The last position that may go.
-    fn last_to_go(&self) -> Position {
-        Position(self.end.borrow().0 - 1)
+    /// Finds out which entries are too old. The last mark that is stays, for a restart to find.
+    fn find_aged(&mut self, now: i64) {
+        let aged = self.age.map_or(0, |age| age.aged(&self.marks, now));
+        if let Some(last) = aged.checked_sub(1) {
+            self.marks.drain(..last);
+            self.aged = self.marks.first().map_or(self.aged, |mark| mark.position);
+        }
     }
 
-    /// Sets the mark that is due; entries found old enough begin a run. Returns when the next mark
-    /// is.
+    /// Sets the mark that is due; returns when the next one is.
     async fn mark(&mut self, writer: &mut Writer) -> Result<Option<Instant>, sqlx::Error> {
-        let Some(measure) = self.age else {
+        let Some(age) = self.age else {
             return Ok(None);
         };
-        let now = Timestamp::now().as_millisecond();
         let mark = Mark {
             position: *self.end.borrow(),
-            time: now,
+            time: now(),
         };
-        let next = measure.next(&self.marks, now);
-        let mut marks = self.marks.clone();
-        match next {
+        match age.next(&self.marks, mark.time) {
             Next::Wait(time) => return Ok(Some(Instant::now() + time)),
-            Next::Add => marks.push(mark),
-            Next::Replace => {
-                marks.pop();
-                marks.push(mark);
-            }
+            Next::Add => {}
+            Next::Replace => drop(self.marks.pop()),
         }
-        let aged = measure.aged(&marks, now);
-        let aged = marks.drain(..aged).next_back();
-        removal::set_marks(writer, &marks).await?;
-        self.marks = marks;
-        if let Some(aged) = aged {
-            self.begin(Reason::Age, aged.position);
-        }
-        Ok(Some(Instant::now() + measure.interval()))
+        self.marks.push(mark);
+        self.find_aged(mark.time);
+        removal::set_marks(writer, &self.marks).await?;
+        Ok(Some(Instant::now() + age.interval()))
     }
 
-    fn begin(&mut self, reason: Reason, to: Position) {
-        let to = to.min(self.last_to_go());
-        if self.run.is_none() && self.oldest <= to {
-            self.run = Some(Run {
-                reason,
-                to,
-                entries: 0,
-            });
-        }
-    }
-
-    fn end_of_run(&mut self) {
-        if let Some(run) = self.run.take() {
-            let (reason, entries, oldest) = (run.reason.as_str(), run.entries, self.oldest.0);
-            tracing::info!(reason, entries, oldest, "entries removed");
-        }
-    }
-
-    /// Whether the run has reached what it was for.
-    fn is_done(&self, run: Run) -> bool {
-        let small = |bytes| self.sizes.used() <= bytes - bytes / RUN;
-        self.oldest > run.to || (run.reason == Reason::Size && self.bytes.is_none_or(small))
-    }
-
-    /// One transaction of the run.
-    async fn step(&mut self, run: Run, writer: &mut Writer) -> Result<(), sqlx::Error> {
-        let removed = remove(writer, run.to).await?;
-        self.sizes = measure(writer.idle().await).await?;
-        // Nothing was there to remove: the run is over, lest it never is.
-        self.oldest = removed.map_or(run.to, |removed| removed.last).next();
-        let entries = removed.map_or(0, |removed| removed.entries);
-        counter!("log_agent_entries_removed_total", "reason" => run.reason.as_str())
-            .increment(entries);
-        let run = Run {
-            entries: run.entries + entries,
-            ..run
+    async fn measure(&mut self, writer: &mut Writer) -> Result<(), sqlx::Error> {
+        self.sizes = removal::measure(writer.idle().await).await?;
+        self.unmeasured = 0;
+        let Some(bytes) = self.bytes else {
+            return Ok(());
         };
-        self.run = Some(run);
-        if self.is_done(run) {
-            self.end_of_run();
+        // Between the two, it goes on as it was.
+        if self.sizes.used() > bytes {
+            self.shrinking = true;
+        } else if self.sizes.used() <= bytes - bytes / RUN {
+            self.shrinking = false;
         }
         Ok(())
     }
 
-    /// Removes what is due: at least as much as `grown` bytes twice, and where nothing grew one
-    /// small transaction's worth.
-    async fn remove(&mut self, grown: u64, writer: &mut Writer) -> Result<(), sqlx::Error> {
-        if self.bytes.is_some_and(|bytes| self.sizes.used() > bytes) {
-            // Size is the harder bound: what is removed for it needs no other reason.
-            if self.run.is_some_and(|run| run.reason == Reason::Age) {
-                self.end_of_run();
-            }
-            self.begin(Reason::Size, self.last_to_go());
+    /// What is to be removed, and up to where.
+    fn due(&self) -> Option<(Reason, Position)> {
+        let last = Position(self.end.borrow().0 - 1);
+        let aged = self.aged.min(last);
+        if self.oldest <= aged {
+            Some((Reason::Age, aged))
+        } else if self.shrinking && self.oldest <= last {
+            Some((Reason::Size, last))
+        } else {
+            None
         }
+    }
+
+    /// Removes what is due, a small transaction at a time, until twice as much room is made as was
+    /// taken since the last turn: one transaction, unless a group took much.
+    async fn remove(&mut self, taken: u64, writer: &mut Writer) -> Result<(), sqlx::Error> {
         let before = self.sizes.used();
-        while let Some(run) = self.run {
-            self.step(run, writer).await?;
-            if before.saturating_sub(self.sizes.used()) >= grown.saturating_mul(2) {
+        while let Some((reason, to)) = self.due() {
+            let removed = removal::remove(writer, to).await?;
+            self.oldest = removed.last.next();
+            counter!("log_agent_entries_removed_total", "reason" => reason.as_str())
+                .increment(removed.entries);
+            match reason {
+                Reason::Age => self.removed.0 += removed.entries,
+                Reason::Size => self.removed.1 += removed.entries,
+            }
+            self.measure(writer).await?;
+            if before.saturating_sub(self.sizes.used()) >= taken.saturating_mul(2) {
                 break;
             }
         }
-        let shrink = |bytes: u64| self.sizes.file() > bytes.saturating_add(SLACK);
-        if self.bytes.is_some_and(shrink) && self.sizes.free() > 0 {
-            give_back(writer).await?;
-            self.sizes = measure(writer.idle().await).await?;
+        let (age, size) = self.removed;
+        if self.due().is_none() && age + size > 0 {
+            tracing::info!(age, size, oldest = self.oldest.0, "entries removed");
+            self.removed = (0, 0);
         }
         Ok(())
     }
 
-    /// Whether a turn that nothing was written before has something to do.
-    fn is_behind(&self) -> bool {
-        let shrink = |bytes: u64| self.sizes.file() > bytes.saturating_add(SLACK);
-        self.run.is_some() || (self.bytes.is_some_and(shrink) && self.sizes.free() > 0)
+    /// Whether the file is to become smaller.
+    fn is_too_large(&self) -> bool {
+        let large = |bytes: u64| self.sizes.file() > bytes.saturating_add(SLACK);
+        self.bytes.is_some_and(large) && self.sizes.free() > 0
     }
 
     #[expect(
         clippy::cast_precision_loss,
         reason = "a gauge is a float, and exact up to 2^53"
     )]
-    fn publish(&mut self) {
+    async fn publish(&mut self, writer: &mut Writer) -> Result<(), sqlx::Error> {
         // Positions follow each other without a gap, so this needs no counting.
         let entries = self.end.borrow().next().0 - self.oldest.0;
         gauge!("log_agent_entries").set(entries as f64);
         gauge!("log_agent_store_bytes", "state" => "used").set(self.sizes.used() as f64);
         gauge!("log_agent_store_bytes", "state" => "free").set(self.sizes.free() as f64);
+        if self.due().is_none() && self.published != Some(self.oldest) {
+            let time = removal::time_of(writer.idle().await, self.oldest).await?;
+            if let Some(time) = time {
+                gauge!("log_agent_oldest_entry_timestamp_seconds").set(time.as_second() as f64);
+                self.published = Some(self.oldest);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -230,26 +221,30 @@ impl Upkeep for Retention {
         written: usize,
     ) -> Result<Option<Instant>, sqlx::Error> {
         self.unmeasured = self.unmeasured.saturating_add(written);
-        let next_mark = self.mark(writer).await?;
-        let mut grown = 0;
-        if self.unmeasured >= MEASURE_BYTES || written == 0 {
-            let before = self.sizes.used();
-            self.sizes = measure(writer.idle().await).await?;
-            grown = self.sizes.used().saturating_sub(before);
-            self.unmeasured = 0;
+        let before = self.sizes.used();
+        if written == 0 || self.unmeasured >= MEASURE_BYTES || self.due().is_some() {
+            self.measure(writer).await?;
         }
-        self.remove(grown, writer).await?;
-        self.publish();
+        let taken = self.sizes.used().saturating_sub(before);
+        self.remove(taken, writer).await?;
+        if self.is_too_large() {
+            removal::give_back(writer).await?;
+            self.measure(writer).await?;
+        }
+        let next_mark = self.mark(writer).await?;
+        self.publish(writer).await?;
         let now = Instant::now();
-        Ok(if self.is_behind() {
-            Some(now)
-        } else if self.unmeasured > 0 {
-            let soon = now + Duration::from_secs(5);
-            Some(next_mark.map_or(soon, |mark| mark.min(soon)))
-        } else {
-            next_mark
-        })
+        if self.due().is_some() || self.is_too_large() {
+            return Ok(Some(now));
+        }
+        let next_measure = (self.unmeasured > 0).then(|| now + MEASURE_TIME);
+        Ok(next_mark.into_iter().chain(next_measure).min())
     }
+}
+
+/// In milliseconds since 1970.
+fn now() -> i64 {
+    Timestamp::now().as_millisecond()
 }
 
 fn describe() {
@@ -257,7 +252,14 @@ fn describe() {
         "log_agent_entries_removed_total",
         "Entries removed to keep the store within its bounds, by the bound."
     );
+    for reason in [Reason::Age, Reason::Size] {
+        counter!("log_agent_entries_removed_total", "reason" => reason.as_str()).increment(0);
+    }
     describe_gauge!("log_agent_entries", "Entries in the store.");
+    describe_gauge!(
+        "log_agent_oldest_entry_timestamp_seconds",
+        "When the entry that is removed next was accepted, in seconds since 1970."
+    );
     describe_gauge!(
         "log_agent_store_bytes",
         "Bytes of the store's file, in use or free for what comes."

@@ -28,7 +28,7 @@ pub(super) struct Bounds {
 
 /// A tenth of a second of one connection, whatever is stored.
 pub(super) const BOUNDS: Bounds = Bounds {
-    step: 1_024,
+    step: 256,
     entries: 65_536,
     time: Duration::from_millis(100),
 };

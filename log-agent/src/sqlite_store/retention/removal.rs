@@ -1,6 +1,7 @@
 //! The statements of retention.
 
 use faultline_service::sqlite::Writer;
+use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
 use super::super::marks::Mark;
@@ -42,14 +43,14 @@ impl Sizes {
     }
 }
 
-/// What one transaction removed.
+/// What one transaction removed, and the last position of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Removed {
     pub(super) entries: u64,
     pub(super) last: Position,
 }
 
-/// Reads the file's header; the file's size is no matter.
+/// Reads the file's header, which takes as long however large the file is.
 pub(super) async fn measure(connection: &mut SqliteConnection) -> Result<Sizes, sqlx::Error> {
     let (page, pages, free_pages): (i64, i64, i64) = sqlx::query_as(
         "SELECT page_size, page_count, freelist_count
@@ -72,11 +73,20 @@ pub(super) async fn oldest(connection: &mut SqliteConnection) -> Result<Position
     Ok(first.map_or(Position::START.next(), Position))
 }
 
-/// Removes some of the oldest entries, none after `to`; none is returned when there are none.
-pub(super) async fn remove(
-    writer: &mut Writer,
-    to: Position,
-) -> Result<Option<Removed>, sqlx::Error> {
+/// When the entry at a position was accepted, if it is there.
+pub(super) async fn time_of(
+    connection: &mut SqliteConnection,
+    position: Position,
+) -> Result<Option<Timestamp>, sqlx::Error> {
+    let time: Option<String> = sqlx::query_scalar("SELECT time FROM entries WHERE position = ?")
+        .bind(position.0)
+        .fetch_optional(connection)
+        .await?;
+    Ok(time.and_then(|time| time.parse().ok()))
+}
+
+/// Removes some of the oldest entries, none after `to`.
+pub(super) async fn remove(writer: &mut Writer, to: Position) -> Result<Removed, sqlx::Error> {
     let connection = writer.begin().await?;
     let oldest: Vec<(i64, i64)> = sqlx::query_as(
         "SELECT position, octet_length(message) FROM entries
@@ -92,18 +102,17 @@ pub(super) async fn remove(
         bytes += length;
         within
     });
-    let Some((last, _)) = within.last() else {
-        return Ok(None);
-    };
+    // Where there are none, all up to `to` are gone.
+    let last = within.last().map_or(to.0, |(last, _)| last);
     let done = sqlx::query("DELETE FROM entries WHERE position <= ?")
         .bind(last)
         .execute(connection)
         .await?;
     writer.commit().await?;
-    Ok(Some(Removed {
+    Ok(Removed {
         entries: done.rows_affected(),
         last: Position(last),
-    }))
+    })
 }
 
 /// Gives some free pages back to the disk.

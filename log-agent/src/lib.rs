@@ -37,18 +37,16 @@ pub struct Config {
     #[arg(long, value_name = "DIRECTORY", default_value = "/var/lib/log-agent")]
     pub data_dir: PathBuf,
 
-    /// How long an entry is kept after it was stored, such as 30d or 12h, or none: as long as there
-    /// is room
+    /// Remove entries this long after they were stored, such as 30d or 12h; none: at no age
     #[arg(long, value_name = "TIME", default_value = "30d")]
     pub retain_age: RetainAge,
 
-    /// How many bytes of the store's file entries may take before the oldest go, such as 512MiB, or
-    /// none: as many as there are
+    /// Remove the oldest entries when the store holds more bytes, such as 512MiB; none: at no size
     #[arg(long, value_name = "BYTES", default_value = "512MiB")]
     pub retain_bytes: RetainBytes,
 
-    /// How large the store's file may be, in bytes, whatever is to be kept: more is refused with
-    /// 507; without it, the disk is the limit
+    /// Refuse entries with 507 when the store's file would be larger, in bytes; without it, the disk
+    /// is the limit
     #[arg(long, value_name = "BYTES")]
     pub max_store_bytes: Option<u64>,
 
@@ -62,7 +60,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// What the store keeps.
+    /// The bounds of what the store keeps.
     pub const fn retain(&self) -> Retain {
         Retain {
             age: self.retain_age,
@@ -123,6 +121,15 @@ pub async fn serve(config: Config, metrics: Metrics) -> Result<(), ServeError> {
     let health = Health::default();
     let signals = Signals::install().map_err(ServeError::Signals)?;
     let (max_bytes, retain) = (config.max_store_bytes, config.retain());
+    if let (Some(max), Some(bytes)) = (max_bytes, retain.bytes.0)
+        && max <= bytes
+    {
+        tracing::warn!(
+            max_store_bytes = max,
+            retain_bytes = bytes,
+            "the store is full before the oldest entries go; lower --retain-bytes"
+        );
+    }
     let store = SqliteStore::open(&config.data_dir, max_bytes, retain, &health).await?;
     let listener = config.server.bind().await?;
     if let Ok(address) = listener.local_addr() {

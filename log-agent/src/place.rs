@@ -1,4 +1,4 @@
-//! What a cursor says to this log agent.
+//! Cursors, as this log agent makes and reads them.
 
 use faultline_service::cursor::Cursor;
 use uuid::Uuid;

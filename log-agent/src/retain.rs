@@ -1,28 +1,28 @@
-//! How long and how much the store keeps, as flags say it.
+//! Retention, as flags say it.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::{SpanRelativeTo, Unit};
 
-/// What the store keeps at least of what it stored last; beyond either, the oldest entries go.
+/// The bounds of the store: beyond either, the oldest entries are removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retain {
-    /// For how long after it was stored.
+    /// By the time since an entry was stored.
     pub age: RetainAge,
-    /// In how many bytes of the store's file.
+    /// By the used bytes of the store's file.
     pub bytes: RetainBytes,
 }
 
-/// How long an entry stays after it was stored; without a time, its age does not matter.
+/// The age at which an entry is removed, counted from its storing; none: at no age.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RetainAge(pub Option<Duration>);
 
-/// How many bytes of the file entries may take; without a number, as many as there are.
+/// The used bytes of the file beyond which entries are removed; none: at no size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RetainBytes(pub Option<u64>);
 
-/// What switches either off.
+/// The value that switches either off.
 const NONE: &str = "none";
 
 impl FromStr for RetainAge {

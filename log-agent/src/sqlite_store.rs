@@ -58,10 +58,10 @@ const QUEUE: usize = 256;
 /// How many entries a follower reads at once.
 const READING: u16 = 100;
 
-/// How many searches run at once, on connections that nothing else needs.
+/// The number of searches that run at once, on connections that nothing else uses.
 const SEARCHES: u32 = 2;
 
-/// How long a search waits for its turn.
+/// The longest that a search waits for its turn.
 const SEARCH_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A SQLite file that one task writes and several connections read.
@@ -75,8 +75,8 @@ pub struct SqliteStore {
 
 impl SqliteStore {
     /// Opens or makes the file in `directory`, of at most `max_bytes`, and starts the task that
-    /// writes it, and removes what is not to be retained; `health` depends on that task, but not on
-    /// its success: what cannot be written can still be read.
+    /// writes it, and removes entries beyond `retain`; `health` depends on that task, but not on its success:
+    /// a store that cannot be written can still be read.
     ///
     /// # Errors
     /// See [`crate::ServeError`].

@@ -25,10 +25,10 @@ impl Position {
     }
 }
 
-/// What a follower reads at once.
+/// Entries that a follower reads at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Following {
-    /// How many entries that would have come first were removed before they were read.
+    /// The number of entries that would have come first, and were removed before they were read.
     pub removed: u64,
     /// Oldest first; none when there are none.
     pub entries: Vec<(Position, Entry)>,
@@ -37,8 +37,8 @@ pub struct Following {
 /// Why a store did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// This says no place in this store, or an entry that is not there, or not any more.
-    #[error("{} is no place in this store: neither a page's next nor the id of an entry that is there", .0.as_str())]
+    /// No place in this store: not of its making, or an entry that is not there, or not any more.
+    #[error("{} is neither the next of a page nor the id of an entry that is there", .0.as_str())]
     Unknown(Cursor),
     /// Too many searches were before this one.
     #[error("too many searches at once")]

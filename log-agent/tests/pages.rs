@@ -1,4 +1,4 @@
-//! Walking pages while entries come and go: what stays is shown once.
+//! Walking pages while entries come and go: each that stays is shown once.
 #![cfg(test)]
 
 use std::collections::BTreeSet;

@@ -66,7 +66,7 @@ async fn is_ready(agent: &Service) -> bool {
     reqwest::get(agent.url("/readyz")).await.unwrap().status() == 200
 }
 
-/// Whether it says that it cannot write, and that this is all that is wrong.
+/// It says that it cannot write, and is ready all the same.
 async fn only_reads(agent: &Service) -> bool {
     let ready = reqwest::get(agent.url("/readyz")).await.unwrap();
     assert_eq!(ready.status(), 200, "what is stored can be read");

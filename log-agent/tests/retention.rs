@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 const MIB: u64 = 1024 * 1024;
 
-/// How far the files may be beyond the bound, as docs/api.md says.
+/// The bytes that the files may be beyond the bound, as docs/api.md says.
 const MARGIN: u64 = 32 * MIB;
 
 async fn agent(data_dir: &Path, flags: &[&str]) -> Service {
@@ -314,7 +314,7 @@ async fn pages_and_streams_go_on_where_entries_were_removed() {
     assert!(text.starts_with(expected), "{text}");
     assert_eq!(text.matches("data:").count(), 2, "{text}");
 
-    // Positions do not come back: who has seen everything sees what comes, and only that.
+    // Positions do not come back: a reader that has seen everything sees only new entries.
     let id = text
         .lines()
         .find_map(|line| line.strip_prefix("id: "))

@@ -49,7 +49,7 @@ pub trait Job: Send + Sync + 'static {
     fn finish(self, outcome: Result<Self::Output, WriteError>);
 }
 
-/// What the writer does for the store between groups, in small transactions of its own.
+/// Work of the writer's own between groups, in small transactions.
 pub trait Upkeep: Send + 'static {
     /// One turn: after a group that wrote about `written` bytes, or after nothing, when the time it
     /// asked for has come. Jobs wait meanwhile. Returns when it wants the next turn if no group comes
@@ -118,8 +118,8 @@ pub async fn run_with<J: Job>(
     }
 }
 
-/// One turn of upkeep. One that fails leaves the store as it was, and comes again: that jobs cannot
-/// be written, if so, the next job finds out.
+/// One turn of upkeep. One that fails leaves the store as it was, and comes again: if nothing can be
+/// written at all, the next job finds out.
 async fn turn(upkeep: &mut impl Upkeep, writer: &mut Writer, written: usize) -> Option<Instant> {
     let done = match writer.bound_wal().await {
         Ok(()) => upkeep.turn(writer, written).await,

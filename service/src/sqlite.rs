@@ -87,8 +87,8 @@ pub async fn open(
     })
 }
 
-/// Up to `count` more connections that read `directory/name`, made when they are needed; who finds
-/// all of them taken waits as long as `patience`.
+/// Up to `count` more connections that read `directory/name`, made when they are needed. A reader
+/// that finds all of them taken waits as long as `patience`.
 pub fn readers(directory: &Path, name: &str, count: u32, patience: Duration) -> SqlitePool {
     SqlitePoolOptions::new()
         .max_connections(count)
@@ -146,11 +146,11 @@ fn migrator(schema: &[&'static str]) -> Migrator {
     Migrator::with_migrations(migrations.collect())
 }
 
-/// How large the WAL may be between two transactions, in bytes. SQLite begins it anew only when no
-/// reader is in it, and readers that follow each other closely leave no such moment.
+/// The largest WAL between two transactions, in bytes. SQLite begins it anew only when no reader is
+/// in it, and readers that follow each other closely leave no such moment.
 const WAL_BYTES: u64 = 8 * 1024 * 1024;
 
-/// How long the writer waits for readers to leave a WAL that is too large.
+/// The longest that the writer waits for readers to leave a WAL that is too large.
 const WAL_PATIENCE: Duration = Duration::from_secs(1);
 
 const TRUNCATE: &str = "PRAGMA wal_checkpoint(TRUNCATE)";

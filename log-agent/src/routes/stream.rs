@@ -21,7 +21,7 @@ use crate::store::{Following, Position, Store, StoreError};
 
 const RESUME: &str = "last-event-id";
 
-/// What a stream goes on with.
+/// One event of a stream.
 enum News {
     /// An entry, and its position.
     Entry(Position, Entry),
@@ -83,7 +83,7 @@ struct Follower<S> {
 }
 
 impl<S: Store> Follower<S> {
-    /// What follows, once there is something; none when the store cannot be read: the consumer then
+    /// The next event, once there is one; none when the store cannot be read: the consumer then
     /// comes again and resumes.
     async fn next(&mut self) -> Option<News> {
         while self.read.is_empty() {

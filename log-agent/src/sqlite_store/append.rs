@@ -12,7 +12,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::store::Position;
 
-/// What an entry writes beside its text, in bytes: a row, and its share of pages of two indexes.
+/// About the bytes that an entry writes beside its text: its row and its share of two indexes.
 const BESIDE_TEXT: usize = 1024;
 
 /// The entries of one request, who waits for them, and whom to tell that there is more to read.

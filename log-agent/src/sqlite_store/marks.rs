@@ -1,17 +1,16 @@
-//! How long ago entries were stored, without a time in each: now and then a mark says how far the
-//! store had come.
+//! The age of entries, without a time in each: now and then a mark says how far the store had come.
 //!
 //! An entry's own `time` is no measure: whoever sends it sets it, and an entry may wait for long in
 //! an outbox. Nor is one reading of the clock: a clock that leaps by a year must not take a year's
 //! entries with it. So ages are summed up from mark to mark, and between two marks no more time
-//! passes than twice what lies between two marks of a process that runs. What a clock that leaps, or
-//! a process that is down, gets wrong is that much, and entries stay rather longer.
+//! passes than twice the interval of a process that runs. A clock that leaps, or a process that is
+//! down, is wrong by no more, and entries rather stay longer.
 
 use std::time::Duration;
 
 use crate::store::Position;
 
-/// How many marks an age has.
+/// The number of marks in an age.
 const PER_AGE: i64 = 64;
 
 /// At this time, in milliseconds of the system's clock, entries up to this position were stored.
@@ -21,13 +20,13 @@ pub(super) struct Mark {
     pub(super) time: i64,
 }
 
-/// How ages are measured, in milliseconds.
+/// The measure of ages, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Measure {
     age: i64,
 }
 
-/// What to do about a new mark.
+/// The next thing to do about marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// Set one more.
@@ -56,7 +55,7 @@ impl Measure {
         self.age / PER_AGE
     }
 
-    /// What the marks need, oldest first, at this time.
+    /// The next thing to do at this time; marks are given oldest first.
     pub(super) fn next(self, marks: &[Mark], now: i64) -> Next {
         let Some(last) = marks.last() else {
             return Next::Add;
@@ -68,8 +67,8 @@ impl Measure {
         }
     }
 
-    /// How many of the marks, oldest first, are older than the age at this time: entries up to the
-    /// last of these are too.
+    /// The number of marks, from the oldest, that are older than the age at this time: entries up to
+    /// the last of these are too.
     pub(super) fn aged(self, marks: &[Mark], now: i64) -> usize {
         let (mut age, mut later) = (0, now);
         for (index, mark) in marks.iter().enumerate().rev() {
@@ -95,7 +94,7 @@ mod tests {
         Measure::of(Duration::from_secs(30 * 24 * 60 * 60))
     }
 
-    /// A store that runs: what its marks are, and how much is aged, as time passes on its clock.
+    /// A store that runs: its marks, and the last position removed, as time passes on its clock.
     struct Run {
         marks: Vec<Mark>,
         removed: Position,

@@ -1,7 +1,7 @@
 //! Removing the oldest entries, by age and by size, in small transactions between the groups of the
 //! writer.
 //!
-//! Pages that become free are what new entries are written to, so the file stops growing. The newest
+//! New entries are written to pages that became free, so the file stops growing. The newest
 //! entry stays whatever its age: SQLite would give its position to another, and every cursor counts
 //! on positions that never come back.
 
@@ -29,12 +29,12 @@ const MEASURE_BYTES: usize = 64 * 1024;
 /// After how long it is, though less was written.
 const MEASURE_TIME: Duration = Duration::from_secs(5);
 
-/// How far the file may be beyond its bound before it is made smaller, in bytes: what a group and
-/// its indexes may need at once.
+/// The bytes that the file may be beyond its bound before it is made smaller: a group and its
+/// indexes may need them at once.
 const SLACK: u64 = 8 * 1024 * 1024;
 
-/// How much below the bound removing ends, as a part of it. From one side to the other is one run,
-/// and one line of the log.
+/// Removing ends this part of the bound below it. From one side to the other is one run, and one
+/// line of the log.
 const RUN: u64 = 64;
 
 /// Why entries go.
@@ -65,7 +65,7 @@ pub(super) struct Retention {
     /// Entries up to here are too old.
     aged: Position,
     sizes: Sizes,
-    /// Whether the file was beyond its bound and is not yet far enough below it.
+    /// The file was beyond its bound, and is not yet far enough below it.
     shrinking: bool,
     /// Bytes written since the sizes were measured.
     unmeasured: usize,
@@ -148,7 +148,7 @@ impl Retention {
         Ok(())
     }
 
-    /// What is to be removed, and up to where.
+    /// The next removal, and the last position that may go in it.
     fn due(&self) -> Option<(Reason, Position)> {
         let last = Position(self.end.borrow().0 - 1);
         let aged = self.aged.min(last);
@@ -187,7 +187,7 @@ impl Retention {
         Ok(())
     }
 
-    /// Whether the file is to become smaller.
+    /// Free pages are to be given back to the disk.
     fn is_too_large(&self) -> bool {
         let large = |bytes: u64| self.sizes.file() > bytes.saturating_add(SLACK);
         self.bytes.is_some_and(large) && self.sizes.free() > 0

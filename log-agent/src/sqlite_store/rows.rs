@@ -17,7 +17,7 @@ type Row = (i64, Uuid, String, String, String, String);
 
 pub(super) const COLUMNS: &str = "SELECT position, id, time, level, message, source FROM entries";
 
-/// What was read, in one statement or several.
+/// Rows read by one statement or several.
 pub(super) struct Reading {
     pub(super) rows: Vec<(Position, Entry)>,
     /// The position after which reading goes on; none where there is nothing more.
@@ -37,7 +37,7 @@ impl Reading {
         }
     }
 
-    /// Whether it takes no further row.
+    /// It takes no further row.
     pub(super) fn is_full(&self) -> bool {
         self.rows.len() >= self.limit || self.bytes >= READING_BYTES
     }

@@ -7,18 +7,17 @@ use sqlx::sqlite::SqliteConnection;
 use super::super::marks::Mark;
 use crate::store::Position;
 
-/// How many entries one transaction removes at most: each may lie on a page of its own in the index
-/// of ids.
+/// The most entries that one transaction removes: each may lie on a page of its own in the index of
+/// ids.
 const STEP_ENTRIES: i64 = 256;
 
 /// After how many bytes of text a transaction removes no further entry.
 const STEP_BYTES: i64 = 1024 * 1024;
 
-/// How many pages one transaction gives back to the disk: each is first filled with another's
-/// content.
+/// Gives a bounded number of pages back to the disk: each is first filled with another's content.
 const GIVE_BACK: &str = "PRAGMA incremental_vacuum(256)";
 
-/// How large the file is, in bytes.
+/// The size of the file, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sizes {
     page: u64,
@@ -27,23 +26,23 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    /// All of it.
+    /// All pages.
     pub(super) const fn file(self) -> u64 {
         self.page.saturating_mul(self.pages)
     }
 
-    /// What nothing is in.
+    /// Pages with nothing in them.
     pub(super) const fn free(self) -> u64 {
         self.page.saturating_mul(self.free_pages)
     }
 
-    /// What something is in.
+    /// Pages with something in them.
     pub(super) const fn used(self) -> u64 {
         self.file().saturating_sub(self.free())
     }
 }
 
-/// What one transaction removed, and the last position of it.
+/// The outcome of one transaction: so many entries gone, and the last position that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Removed {
     pub(super) entries: u64,

@@ -107,6 +107,8 @@ async fn one_bad_job_takes_no_other_with_it() {
     for reply in replies {
         outcomes.push(reply.await.unwrap());
     }
+    // The failure is known until the store has shown that it works.
+    assert!(health.is_broken(STORE));
     assert_eq!(
         (&outcomes[0], &outcomes[1], &outcomes[3]),
         (&Ok(1), &Ok(2), &Ok(3))
@@ -118,8 +120,6 @@ async fn one_bad_job_takes_no_other_with_it() {
         .unwrap();
     assert_eq!(stored, [1, 2, 4]);
 
-    // The failure is known until the store has shown that it works.
-    assert!(health.is_broken(STORE));
     let mended = tokio::time::timeout(std::time::Duration::from_secs(60), async {
         while health.is_broken(STORE) {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;

@@ -117,7 +117,7 @@ async fn on_a_full_disk_what_is_refused_holds_nobody_up() {
         },
         ..Setup::default()
     };
-    let instance = Instance::at(&agent, setup, disk.path()).await;
+    let instance = Instance::at(&agent, setup, &disk.path()).await;
     json(instance.keyed("first", "new").await, 202).await;
     let mut accepted = 1;
     while instance

@@ -2,6 +2,8 @@
 //!
 //! [`routes`] turn requests into calls of a [`store::Store`]; the one there is keeps a SQLite file.
 
+pub mod place;
+pub mod retain;
 pub mod routes;
 pub mod sqlite_store;
 pub mod store;
@@ -21,6 +23,7 @@ use faultline_service::startup::{BindError, ServerArgs, duration};
 
 use metrics::describe_counter;
 
+use crate::retain::{Retain, RetainAge, RetainBytes};
 use crate::sqlite_store::SqliteStore;
 use crate::store::Store;
 
@@ -34,7 +37,16 @@ pub struct Config {
     #[arg(long, value_name = "DIRECTORY", default_value = "/var/lib/log-agent")]
     pub data_dir: PathBuf,
 
-    /// How large the store may grow, in bytes; without it, the disk is the limit
+    /// Remove entries this long after they were stored, such as 30d or 12h; none: at no age
+    #[arg(long, value_name = "TIME", default_value = "30d")]
+    pub retain_age: RetainAge,
+
+    /// Remove the oldest entries when the store holds more bytes, such as 512MiB; none: at no size
+    #[arg(long, value_name = "BYTES", default_value = "512MiB")]
+    pub retain_bytes: RetainBytes,
+
+    /// Refuse entries with 507 when the store's file would be larger, in bytes; without it, the disk
+    /// is the limit
     #[arg(long, value_name = "BYTES")]
     pub max_store_bytes: Option<u64>,
 
@@ -45,6 +57,16 @@ pub struct Config {
     /// What every service has.
     #[command(flatten)]
     pub server: ServerArgs,
+}
+
+impl Config {
+    /// The bounds of what the store keeps.
+    pub const fn retain(&self) -> Retain {
+        Retain {
+            age: self.retain_age,
+            bytes: self.retain_bytes,
+        }
+    }
 }
 
 /// Why the log agent stopped, other than by a signal.
@@ -92,9 +114,23 @@ pub async fn serve(config: Config, metrics: Metrics) -> Result<(), ServeError> {
         "log_agent_entries_total",
         "Entries received, by whether they were new."
     );
+    describe_counter!(
+        "log_agent_entries_searched_total",
+        "Entries that searches for a text have looked at."
+    );
     let health = Health::default();
     let signals = Signals::install().map_err(ServeError::Signals)?;
-    let store = SqliteStore::open(&config.data_dir, config.max_store_bytes, &health).await?;
+    let (max_bytes, retain) = (config.max_store_bytes, config.retain());
+    if let (Some(max), Some(bytes)) = (max_bytes, retain.bytes.0)
+        && max <= bytes
+    {
+        tracing::warn!(
+            max_store_bytes = max,
+            retain_bytes = bytes,
+            "the store is full before the oldest entries go; lower --retain-bytes"
+        );
+    }
+    let store = SqliteStore::open(&config.data_dir, max_bytes, retain, &health).await?;
     let listener = config.server.bind().await?;
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, data_dir = %config.data_dir.display(), "listening");

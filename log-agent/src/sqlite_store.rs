@@ -1,12 +1,17 @@
 //! Entries in a SQLite file.
 
 mod append;
+mod marks;
+mod retention;
 mod rows;
+mod search;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use faultline_service::api::{Page, Receipt};
+use faultline_service::cursor::Cursor;
 use faultline_service::entry::Entry;
 use faultline_service::group_commit::{self, STORE};
 use faultline_service::health::Health;
@@ -14,13 +19,17 @@ use faultline_service::query::{Limit, LogQuery};
 use faultline_service::sqlite::{self, WriteError};
 use sqlx::sqlite::SqlitePool;
 use tokio::sync::{mpsc, oneshot, watch};
-use uuid::Uuid;
 
 use self::append::Append;
-use crate::store::{Position, Store, StoreError};
+use self::retention::Retention;
+use self::search::{BOUNDS, Wanted, search};
+use crate::place::Place;
+use crate::retain::Retain;
+use crate::store::{Following, Position, Store, StoreError};
 
 /// Version 1 and what came after; none may ever change, only be added to.
-const SCHEMA: [&str; 1] = ["
+const SCHEMA: [&str; 2] = [
+    "
     CREATE TABLE entries (
         position INTEGER PRIMARY KEY,   -- the order in which entries were stored
         id       BLOB NOT NULL UNIQUE,
@@ -30,7 +39,18 @@ const SCHEMA: [&str; 1] = ["
         source   TEXT NOT NULL
     ) STRICT;
     CREATE INDEX entries_by_level ON entries (level, position);
-"];
+",
+    "
+    CREATE TABLE marks (                -- how far the store had come, and when
+        number   INTEGER PRIMARY KEY,
+        position INTEGER NOT NULL,
+        time     INTEGER NOT NULL       -- in milliseconds since 1970
+    ) STRICT;
+",
+];
+
+/// The file's name.
+const FILE: &str = "entries.db";
 
 /// How many requests may wait to be written; one more waits to wait.
 const QUEUE: usize = 256;
@@ -38,29 +58,38 @@ const QUEUE: usize = 256;
 /// How many entries a follower reads at once.
 const READING: u16 = 100;
 
+/// The number of searches that run at once, on connections that nothing else uses.
+const SEARCHES: u32 = 2;
+
+/// The longest that a search waits for its turn.
+const SEARCH_PATIENCE: Duration = Duration::from_secs(2);
+
 /// A SQLite file that one task writes and several connections read.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     appends: mpsc::Sender<Append>,
     readers: SqlitePool,
+    searchers: SqlitePool,
     end: Arc<watch::Sender<Position>>,
 }
 
 impl SqliteStore {
     /// Opens or makes the file in `directory`, of at most `max_bytes`, and starts the task that
-    /// writes it; `health` depends on that.
+    /// writes it, and removes entries beyond `retain`; `health` depends on that task, but not on its success:
+    /// a store that cannot be written can still be read.
     ///
     /// # Errors
     /// See [`crate::ServeError`].
     pub async fn open(
         directory: &Path,
         max_bytes: Option<u64>,
+        retain: Retain,
         health: &Health,
     ) -> Result<Self, crate::ServeError> {
         let sqlite::Database {
             mut writer,
             readers,
-        } = sqlite::open(directory, "entries.db", &SCHEMA).await?;
+        } = sqlite::open(directory, FILE, &SCHEMA).await?;
         if let Some(bytes) = max_bytes {
             writer.limit(bytes).await?;
         }
@@ -69,11 +98,14 @@ impl SqliteStore {
             .await?;
         let end = Arc::new(watch::Sender::new(last.map_or(Position::START, Position)));
         let (appends, queue) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(group_commit::run(writer, queue, health.clone()));
-        health.depends_on(STORE, &task);
+        let retention = Retention::new(retain, end.clone(), &mut writer).await?;
+        let writing = group_commit::run_with(retention, writer, queue, health.clone());
+        health.serves_without(STORE);
+        health.depends_on(STORE, &tokio::spawn(writing));
         Ok(Self {
             appends,
             readers,
+            searchers: sqlite::readers(directory, FILE, SEARCHES, SEARCH_PATIENCE),
             end,
         })
     }
@@ -102,30 +134,43 @@ impl Store for SqliteStore {
     }
 
     async fn page(&self, query: LogQuery) -> Result<Page, StoreError> {
-        let position = match query.after {
-            Some(id) => Some(self.position(id).await?),
+        let before = match &query.after {
+            Some(cursor) => self.position(cursor).await?,
+            None => Position(i64::MAX),
+        };
+        let reading = match &query.contains {
+            None => rows::before(&self.readers, before, &query).await?,
+            Some(text) => {
+                let (level, limit) = (query.level, query.limit);
+                let wanted = Wanted { text, level, limit };
+                search(&self.searchers, before, wanted, BOUNDS).await?
+            }
+        };
+        Ok(Page {
+            entries: reading.rows.into_iter().map(|(_, entry)| entry).collect(),
+            next: reading.next.map(Cursor::from),
+        })
+    }
+
+    async fn position(&self, cursor: &Cursor) -> Result<Position, StoreError> {
+        let position = match Place::of(cursor) {
+            // A place beyond the last entry is of another store.
+            Some(Place::At(position)) => Some(position).filter(|it| it <= &*self.end.borrow()),
+            Some(Place::Entry(id)) => rows::position(&self.readers, id).await?,
             None => None,
         };
-        let reading = rows::before(&self.readers, position, &query).await?;
-        let entries: Vec<Entry> = reading.rows.into_iter().map(|(_, entry)| entry).collect();
-        let next = entries
-            .last()
-            .filter(|_| reading.more)
-            .map(|entry| entry.id);
-        Ok(Page { entries, next })
+        position.ok_or_else(|| StoreError::Unknown(cursor.clone()))
     }
 
-    async fn position(&self, id: Uuid) -> Result<Position, StoreError> {
-        let position: Option<i64> = sqlx::query_scalar("SELECT position FROM entries WHERE id = ?")
-            .bind(id)
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(rows::unreadable)?;
-        position.map(Position).ok_or(StoreError::Unknown(id))
-    }
-
-    async fn following(&self, position: Position) -> Result<Vec<(Position, Entry)>, StoreError> {
-        Ok(rows::after(&self.readers, position, READING).await?.rows)
+    async fn following(&self, position: Position) -> Result<Following, StoreError> {
+        let reading = rows::after(&self.readers, position, READING).await?;
+        // Positions follow each other; where some are missing, their entries were removed.
+        let first = reading.rows.first().map(|(first, _)| first.0);
+        let removed = first.map_or(0, |first| first.saturating_sub(position.next().0));
+        Ok(Following {
+            removed: removed.unsigned_abs(),
+            entries: reading.rows,
+        })
     }
 
     fn end(&self) -> watch::Receiver<Position> {

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use faultline_service::api::{Page, Receipt};
+use faultline_service::cursor::Cursor;
 use faultline_service::entry::Entry;
 use faultline_service::problem::Problem;
 use faultline_service::query::LogQuery;
 use faultline_service::sqlite::WriteError;
 use tokio::sync::watch;
-use uuid::Uuid;
 
 /// A place in the order in which entries were stored; [`Position::START`] is before the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,14 +18,31 @@ pub struct Position(pub i64);
 impl Position {
     /// Before the first entry.
     pub const START: Self = Self(0);
+
+    /// The one that follows.
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// Entries that a follower reads at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Following {
+    /// The number of entries that would have come first, and were removed before they were read.
+    pub removed: u64,
+    /// Oldest first; none when there are none.
+    pub entries: Vec<(Position, Entry)>,
 }
 
 /// Why a store did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// There is no entry of this id.
-    #[error("there is no entry {0}")]
-    Unknown(Uuid),
+    /// No place in this store: not of its making, or an entry that is not there, or not any more.
+    #[error("{} is neither the next of a page nor the id of an entry that is there", .0.as_str())]
+    Unknown(Cursor),
+    /// Too many searches were before this one.
+    #[error("too many searches at once")]
+    Busy,
     /// Nothing of what was sent is stored.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -46,17 +63,21 @@ pub trait Store: Clone + Send + Sync + 'static {
     fn newest(&self) -> impl Future<Output = Result<Option<Entry>, StoreError>> + Send;
 
     /// The entries a query asks for, newest first. A page may end before its limit, lest it be
-    /// larger than a caller can take; its `next` says whether there is more.
+    /// larger than a caller can take or longer in the making than others can wait; its `next` says
+    /// where to go on, also when nothing was found so far.
     fn page(&self, query: LogQuery) -> impl Future<Output = Result<Page, StoreError>> + Send;
 
-    /// Where an entry stands.
-    fn position(&self, id: Uuid) -> impl Future<Output = Result<Position, StoreError>> + Send;
+    /// The position that a cursor says; its entry may be gone.
+    fn position(
+        &self,
+        cursor: &Cursor,
+    ) -> impl Future<Output = Result<Position, StoreError>> + Send;
 
-    /// Some entries after a position, oldest first; none when there are none.
+    /// Some entries after a position.
     fn following(
         &self,
         position: Position,
-    ) -> impl Future<Output = Result<Vec<(Position, Entry)>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Following, StoreError>> + Send;
 
     /// The position of the entry stored last, now and as it changes.
     fn end(&self) -> watch::Receiver<Position>;
@@ -68,9 +89,12 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::warn!(%error, "store");
         match error {
-            StoreError::Unknown(id) => {
-                Self::new(StatusCode::NOT_FOUND, format!("there is no entry {id}"))
-            }
+            StoreError::Unknown(_) => Self::new(StatusCode::BAD_REQUEST, error.to_string()),
+            StoreError::Busy => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many searches at once; nothing was looked for",
+            )
+            .retry_after(Duration::from_secs(1)),
             StoreError::Write(WriteError::NoSpace) => Self::new(
                 StatusCode::INSUFFICIENT_STORAGE,
                 "the store is full; nothing was stored",

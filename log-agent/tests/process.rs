@@ -66,6 +66,18 @@ async fn is_ready(agent: &Service) -> bool {
     reqwest::get(agent.url("/readyz")).await.unwrap().status() == 200
 }
 
+/// It says that it cannot write, and is ready all the same.
+async fn only_reads(agent: &Service) -> bool {
+    let ready = reqwest::get(agent.url("/readyz")).await.unwrap();
+    assert_eq!(ready.status(), 200, "what is stored can be read");
+    let ready: Value = ready.json().await.unwrap();
+    let metrics = reqwest::get(agent.url("/metrics")).await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let writable = metrics.lines().any(|line| line == "store_writable 1");
+    let impaired = json!({"status": "impaired", "impaired": {"store": "no space left"}});
+    ready == impaired && !writable
+}
+
 #[tokio::test]
 async fn what_was_confirmed_survives_kill_9() {
     let directory = tempfile::tempdir().unwrap();
@@ -137,8 +149,8 @@ async fn a_full_store_takes_nothing_by_half() {
         "application/problem+json"
     );
     assert_eq!(stored(&agent).await.len(), kept);
-    eventually("it is not ready", async || {
-        (!is_ready(&agent).await).then_some(())
+    eventually("it says that it only reads", async || {
+        only_reads(&agent).await.then_some(())
     })
     .await;
     assert_eq!(
@@ -164,13 +176,20 @@ async fn a_full_disk_is_said_and_outlived() {
     }
     assert!(kept > 2, "{kept}");
     assert_eq!(stored(&agent).await.len(), kept);
-    eventually("it is not ready", async || {
-        (!is_ready(&agent).await).then_some(())
+    eventually("it says that it only reads", async || {
+        only_reads(&agent).await.then_some(())
     })
     .await;
+    assert_eq!(stored(&agent).await.len(), kept, "it is still read");
+    // Also by one that starts on the full disk.
+    agent.kill().await;
+    let agent = Service::start(self::agent(disk.path())).await;
+    assert!(is_ready(&agent).await);
+    assert_eq!(stored(&agent).await.len(), kept);
+    let url = agent.url("");
     disk.resize(20_000_000);
-    eventually("it is ready again", async || {
-        is_ready(&agent).await.then_some(())
+    eventually("it writes again", async || {
+        (!only_reads(&agent).await).then_some(())
     })
     .await;
     assert_eq!(post(&client, &url, &entry("again")).await.unwrap(), 201);

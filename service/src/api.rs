@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::cursor::Cursor;
 use crate::entry::{Entry, Source};
 
 /// `GET /log`: the newest entry, or none while there is none.
@@ -21,7 +22,7 @@ pub struct Page {
     pub entries: Vec<Entry>,
     /// What to give as `after` for the page that follows; `null` on the last one.
     #[serde(deserialize_with = "Option::deserialize")]
-    pub next: Option<Uuid>,
+    pub next: Option<Cursor>,
 }
 
 /// `POST /log` at the log agent: the outcome for each entry, in the order sent.

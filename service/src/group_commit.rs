@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use metrics::{counter, histogram};
+use metrics::{counter, gauge, histogram};
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
@@ -49,32 +49,87 @@ pub trait Job: Send + Sync + 'static {
     fn finish(self, outcome: Result<Self::Output, WriteError>);
 }
 
+/// Work of the writer's own between groups, in small transactions.
+pub trait Upkeep: Send + 'static {
+    /// One turn: after a group that wrote about `written` bytes, or after nothing, when the time it
+    /// asked for has come. Jobs wait meanwhile. Returns when it wants the next turn if no group comes
+    /// before; a time that has passed still lets waiting jobs go first.
+    fn turn(
+        &mut self,
+        writer: &mut Writer,
+        written: usize,
+    ) -> impl Future<Output = Result<Option<Instant>, sqlx::Error>> + Send;
+}
+
+/// The upkeep of a store that needs none.
+#[derive(Clone, Copy, Debug)]
+pub struct NoUpkeep;
+
+impl Upkeep for NoUpkeep {
+    async fn turn(&mut self, _: &mut Writer, _: usize) -> Result<Option<Instant>, sqlx::Error> {
+        Ok(None)
+    }
+}
+
 /// Writes jobs until no sender is left. While the store cannot be written, `health` says so, and
 /// it is tried until it can.
-pub async fn run<J: Job>(mut writer: Writer, mut jobs: mpsc::Receiver<J>, health: Health) {
+pub async fn run<J: Job>(writer: Writer, jobs: mpsc::Receiver<J>, health: Health) {
+    run_with(NoUpkeep, writer, jobs, health).await;
+}
+
+/// As [`run`], with upkeep between the groups.
+pub async fn run_with<J: Job>(
+    mut upkeep: impl Upkeep,
+    mut writer: Writer,
+    mut jobs: mpsc::Receiver<J>,
+    health: Health,
+) {
     report(&health, writer.restore_reserve().await.err());
     let mut received = Vec::new();
     let mut next_probe = Instant::now();
+    let mut next_turn = Some(next_probe);
     loop {
         if health.is_broken(STORE) && next_probe <= Instant::now() {
             report(&health, probe(&mut writer).await.err());
             next_probe = Instant::now() + PROBE;
         }
+        let probing = health.is_broken(STORE).then_some(next_probe);
         let receiving = jobs.recv_many(&mut received, GROUP);
-        let count = if health.is_broken(STORE) {
-            timeout_at(next_probe, receiving).await.ok()
-        } else {
-            Some(receiving.await)
+        let count = match probing.into_iter().chain(next_turn).min() {
+            Some(wake) => timeout_at(wake, receiving).await.ok(),
+            None => Some(receiving.await),
         };
         if count == Some(0) {
             return;
         }
         while !received.is_empty() {
-            let error = commit(&mut writer, first_group(&mut received)).await;
+            let group = first_group(&mut received);
+            let written = group.iter().map(Job::bytes).sum();
+            let error = commit(&mut writer, group).await;
+            if error.is_none() {
+                next_turn = turn(&mut upkeep, &mut writer, written).await;
+            }
             let lacking = writer.lacks_reserve().then_some(WriteError::NoSpace);
             report(&health, error.or(lacking));
         }
+        if count.is_none() && next_turn.is_some_and(|due| due <= Instant::now()) {
+            next_turn = turn(&mut upkeep, &mut writer, 0).await;
+        }
     }
+}
+
+/// One turn of upkeep. One that fails leaves the store as it was, and comes again: if nothing can be
+/// written at all, the next job finds out.
+async fn turn(upkeep: &mut impl Upkeep, writer: &mut Writer, written: usize) -> Option<Instant> {
+    let done = match writer.bound_wal().await {
+        Ok(()) => upkeep.turn(writer, written).await,
+        Err(error) => Err(error),
+    };
+    done.unwrap_or_else(|error| {
+        counter!("store_commit_failures_total").increment(1);
+        tracing::warn!(%error, "upkeep failed; it comes again");
+        Some(Instant::now() + PROBE)
+    })
 }
 
 /// Takes what shares the next transaction: at least one job.
@@ -177,6 +232,7 @@ async fn probe(writer: &mut Writer) -> Result<(), WriteError> {
 }
 
 fn report(health: &Health, error: Option<WriteError>) {
+    gauge!("store_writable").set(u8::from(error.is_none()));
     match error {
         None => health.mended(STORE),
         Some(error) => health.broken(STORE, error.to_string()),

@@ -1,7 +1,8 @@
 //! Liveness and readiness that mean something.
 //!
 //! Alive: every task the service cannot do without still runs. Ready: alive, not draining, and
-//! nothing that a request needs is known to be broken.
+//! nothing is known to be broken that every request needs. Impaired: ready, with a part broken that
+//! only some requests need.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,7 @@ struct Inner {
     draining: watch::Sender<bool>,
     tasks: Mutex<Vec<(&'static str, AbortHandle)>>,
     faults: Mutex<BTreeMap<&'static str, String>>,
+    dispensable: Mutex<Vec<&'static str>>,
 }
 
 impl Default for Health {
@@ -27,6 +29,7 @@ impl Default for Health {
             draining: watch::Sender::new(false),
             tasks: Mutex::default(),
             faults: Mutex::default(),
+            dispensable: Mutex::default(),
         }))
     }
 }
@@ -37,14 +40,21 @@ impl Health {
         locked(&self.0.tasks).push((name, task.abort_handle()));
     }
 
-    /// From now on the process is not ready, until `name` is [`Health::mended`].
+    /// From now on the process stays ready while `name` is broken: it serves what does not need
+    /// that part, and the part itself refuses the rest.
+    pub fn serves_without(&self, name: &'static str) {
+        locked(&self.0.dispensable).push(name);
+    }
+
+    /// From now on the process is not ready, or impaired, until `name` is [`Health::mended`].
     pub fn broken(&self, name: &'static str, reason: impl Into<String>) {
         let reason = reason.into();
         if locked(&self.0.faults)
             .insert(name, reason.clone())
             .is_none()
         {
-            tracing::error!(part = name, reason, "not ready");
+            let ready = self.ready().is_ok();
+            tracing::error!(part = name, reason, ready, "broken");
         }
         self.publish();
     }
@@ -52,9 +62,19 @@ impl Health {
     /// The named part works.
     pub fn mended(&self, name: &'static str) {
         if locked(&self.0.faults).remove(name).is_some() {
-            tracing::info!(part = name, "ready again");
+            tracing::info!(part = name, "mended");
         }
         self.publish();
+    }
+
+    /// The parts that are broken and leave the process ready, each with the reason.
+    pub fn impaired(&self) -> BTreeMap<&'static str, String> {
+        let dispensable = locked(&self.0.dispensable);
+        let faults = locked(&self.0.faults);
+        let of = |(name, reason): (&&'static str, &String)| {
+            dispensable.contains(name).then(|| (*name, reason.clone()))
+        };
+        faults.iter().filter_map(of).collect()
     }
 
     /// Whether the named part is known to be broken.
@@ -101,7 +121,9 @@ impl Health {
         if self.is_draining() {
             return Err("draining".to_owned());
         }
-        match locked(&self.0.faults).iter().next() {
+        let dispensable = locked(&self.0.dispensable);
+        let faults = locked(&self.0.faults);
+        match faults.iter().find(|(name, _)| !dispensable.contains(name)) {
             None => Ok(()),
             Some((name, reason)) => Err(format!("{name}: {reason}")),
         }
@@ -131,6 +153,18 @@ mod tests {
         assert_eq!(health.live(), Ok(()));
         health.mended("store");
         assert_eq!(health.ready(), Ok(()));
+
+        health.serves_without("store");
+        health.broken("store", "disk full");
+        assert_eq!(health.ready(), Ok(()));
+        assert!(health.is_broken("store"));
+        let impaired = [("store", "disk full".to_owned())];
+        assert_eq!(health.impaired(), impaired.into());
+        health.broken("other", "gone");
+        assert_eq!(health.ready(), Err("other: gone".to_owned()));
+        health.mended("other");
+        health.mended("store");
+        assert!(health.impaired().is_empty());
 
         let task = tokio::spawn(async {});
         health.depends_on("worker", &task);

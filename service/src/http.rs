@@ -9,7 +9,7 @@ use axum::routing::get;
 use axum::{Extension, Json, Router};
 use http::{Method, StatusCode, header};
 use metrics::counter;
-use serde_json::json;
+use serde_json::{Value, json};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::access_log;
@@ -40,17 +40,23 @@ pub fn service(routes: Router, limits: &Limits, health: Health, metrics: Metrics
 }
 
 async fn live(State(health): State<Health>) -> Response {
-    verdict(health.live())
+    verdict(health.live(), json!({"status": "ok"}))
 }
 
 async fn ready(State(health): State<Health>) -> Response {
     health.publish();
-    verdict(health.ready())
+    let impaired = health.impaired();
+    let ready = if impaired.is_empty() {
+        json!({"status": "ok"})
+    } else {
+        json!({"status": "impaired", "impaired": impaired})
+    };
+    verdict(health.ready(), ready)
 }
 
-fn verdict(verdict: Result<(), String>) -> Response {
+fn verdict(verdict: Result<(), String>, fine: Value) -> Response {
     match verdict {
-        Ok(()) => Json(json!({"status": "ok"})).into_response(),
+        Ok(()) => Json(fine).into_response(),
         Err(reason) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, reason).into_response(),
     }
 }

@@ -9,6 +9,7 @@ pub mod access_log;
 pub mod api;
 pub mod body;
 pub mod context;
+pub mod cursor;
 pub mod entry;
 pub mod group_commit;
 pub mod health;

@@ -85,6 +85,10 @@ fn describe() {
         "store_commit_group_size",
         "Jobs that shared one transaction."
     );
+    describe_gauge!(
+        "store_writable",
+        "1 while what is sent can be written to disk."
+    );
     describe_counter!(
         "store_commit_failures_total",
         "Transactions that could not be committed."

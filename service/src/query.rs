@@ -4,6 +4,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use uuid::Uuid;
 
+use crate::cursor::Cursor;
 use crate::entry::{Invalid, Level};
 use crate::problem::Problem;
 
@@ -14,8 +15,8 @@ pub struct LogQuery {
     pub limit: Limit,
     /// Only the entry of this id; goes with no other condition.
     pub id: Option<Uuid>,
-    /// Only entries older than this one.
-    pub after: Option<Uuid>,
+    /// Only entries stored before this place.
+    pub after: Option<Cursor>,
     /// Only entries of exactly this level.
     pub level: Option<Level>,
     /// Only entries whose message contains this text, byte for byte.
@@ -97,7 +98,7 @@ impl LogQuery {
                 }
                 "limit" => parsed.limit = named(&name, Limit::try_from(value.as_ref()))?,
                 "id" => parsed.id = Some(named(&name, entry_id(&value))?),
-                "after" => parsed.after = Some(named(&name, entry_id(&value))?),
+                "after" => parsed.after = Some(named(&name, value.into_owned().try_into())?),
                 "level" => parsed.level = Some(named(&name, value.parse())?),
                 "q" => parsed.contains = Some(named(&name, Substring::try_from(value.as_ref()))?),
                 _ => {
@@ -130,8 +131,8 @@ impl LogQuery {
         if let Some(id) = self.id {
             query.append_pair("id", &id.to_string());
         }
-        if let Some(id) = self.after {
-            query.append_pair("after", &id.to_string());
+        if let Some(cursor) = &self.after {
+            query.append_pair("after", cursor.as_str());
         }
         if let Some(level) = self.level {
             query.append_pair("level", level.as_str());
@@ -189,7 +190,8 @@ mod tests {
             ("limit=+5", "limit"),
             ("limit=", "limit"),
             ("limit=1&limit=2", "limit"),
-            ("after=newest", "after"),
+            ("after=", "after"),
+            ("after=a+b", "after"),
             ("id=newest", "id"),
             ("id=018f0000-0000-7000-8000-000000000000&level=info", "id"),
             ("level=INFO", "level"),
@@ -208,14 +210,14 @@ mod tests {
         #[test]
         fn a_query_is_read_back_as_it_was_written(
             limit in 1..=1000_u16,
-            after: Option<u128>,
+            after in prop::option::of("[A-Za-z0-9._~-]{1,128}"),
             level in prop::option::of(prop::sample::select(vec!["trace", "debug", "info", "warn", "error"])),
             text in prop::option::of("(?s).{1,200}"),
         ) {
             let query = LogQuery {
                 limit: Limit(limit),
                 id: None,
-                after: after.map(Uuid::from_u128),
+                after: after.map(|text| text.try_into().unwrap()),
                 level: level.map(|name| name.parse().unwrap()),
                 contains: text.map(|text| Substring::try_from(text.as_str()).unwrap()),
             };

@@ -1,6 +1,6 @@
 //! Opening a SQLite file so that what is committed is on disk, and saying plainly why it cannot be.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use sqlx::sqlite::{
     SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, SqlSafeStr};
+use tokio::time::{Instant, sleep};
 
 use crate::reserve::Reserve;
 
@@ -58,14 +59,7 @@ pub async fn open(
 ) -> Result<Database, OpenError> {
     let path = directory.join(name);
     let lock = prepare(directory, &path)?;
-    let reading = SqliteConnectOptions::new()
-        .filename(&path)
-        .busy_timeout(Duration::from_secs(5))
-        // A read-only root has no place for temporary files.
-        .pragma("temp_store", "memory")
-        .disable_statement_logging();
-    let writing = reading
-        .clone()
+    let writing = options(&path)
         // What is deleted can be given back to the disk.
         .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)
@@ -79,19 +73,36 @@ pub async fn open(
         .run_direct(None, &mut connection, false)
         .await
         .map_err(|error| OpenError::Schema(path.clone(), error))?;
-    let readers = SqlitePoolOptions::new()
-        .max_connections(2)
-        .acquire_timeout(Duration::from_secs(5))
-        .connect_lazy_with(reading.read_only(true));
+    let mut wal = path.into_os_string();
+    wal.push("-wal");
     Ok(Database {
         writer: Writer {
             connection,
             open: false,
             reserve: None,
+            wal: wal.into(),
             _lock: lock,
         },
-        readers,
+        readers: readers(directory, name, 2, Duration::from_secs(5)),
     })
+}
+
+/// Up to `count` more connections that read `directory/name`, made when they are needed. A reader
+/// that finds all of them taken waits as long as `patience`.
+pub fn readers(directory: &Path, name: &str, count: u32, patience: Duration) -> SqlitePool {
+    SqlitePoolOptions::new()
+        .max_connections(count)
+        .acquire_timeout(patience)
+        .connect_lazy_with(options(&directory.join(name)).read_only(true))
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(Duration::from_secs(5))
+        // A read-only root has no place for temporary files.
+        .pragma("temp_store", "memory")
+        .disable_statement_logging()
 }
 
 /// Everything that can be wrong before SQLite is asked, since SQLite says only "unable to open".
@@ -135,12 +146,22 @@ fn migrator(schema: &[&'static str]) -> Migrator {
     Migrator::with_migrations(migrations.collect())
 }
 
+/// The largest WAL between two transactions, in bytes. SQLite begins it anew only when no reader is
+/// in it, and readers that follow each other closely leave no such moment.
+const WAL_BYTES: u64 = 8 * 1024 * 1024;
+
+/// The longest that the writer waits for readers to leave a WAL that is too large.
+const WAL_PATIENCE: Duration = Duration::from_secs(1);
+
+const TRUNCATE: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+
 /// The connection that writes, and the lock that keeps other processes out.
 #[derive(Debug)]
 pub struct Writer {
     connection: SqliteConnection,
     open: bool,
     reserve: Option<Reserve>,
+    wal: PathBuf,
     _lock: File,
 }
 
@@ -176,12 +197,8 @@ impl Writer {
         let Some(reserve) = self.reserve.clone().filter(|reserve| !reserve.is_there()) else {
             return Ok(());
         };
-        self.roll_back().await;
-        for statement in [
-            "PRAGMA incremental_vacuum",
-            "PRAGMA wal_checkpoint(TRUNCATE)",
-        ] {
-            sqlx::query(statement).execute(&mut self.connection).await?;
+        for statement in ["PRAGMA incremental_vacuum", TRUNCATE] {
+            sqlx::query(statement).execute(self.idle().await).await?;
         }
         let restored = tokio::task::spawn_blocking(move || reserve.restore()).await;
         match restored {
@@ -194,12 +211,45 @@ impl Writer {
         }
     }
 
-    async fn roll_back(&mut self) {
+    /// Empties a WAL that is larger than [`WAL_BYTES`], once the readers in it have ended. One that
+    /// cannot be emptied in time stays for the next call.
+    ///
+    /// # Errors
+    /// SQLite's; the WAL stays as it is.
+    pub(crate) async fn bound_wal(&mut self) -> Result<(), sqlx::Error> {
+        if fs::metadata(&self.wal).map_or(0, |wal| wal.len()) <= WAL_BYTES {
+            return Ok(());
+        }
+        // SQLite's own waiting can be kept from its end by readers that come meanwhile. Trying again
+        // cannot: only readers from before the last transaction are in the way of the copying, and
+        // those that come after it are not in the WAL.
+        let deadline = Instant::now() + WAL_PATIENCE;
+        while !self.copied().await? {
+            if Instant::now() > deadline {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(2)).await;
+        }
+        sqlx::query(TRUNCATE).execute(self.idle().await).await?;
+        Ok(())
+    }
+
+    /// Copies the WAL to the file as far as readers allow; says whether that is all of it.
+    async fn copied(&mut self) -> Result<bool, sqlx::Error> {
+        let (_, frames, copied): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(PASSIVE)")
+            .fetch_one(self.idle().await)
+            .await?;
+        Ok(frames == copied)
+    }
+
+    /// The connection outside of any transaction; one that an error left open is rolled back.
+    pub async fn idle(&mut self) -> &mut SqliteConnection {
         if self.open {
             // It fails if SQLite has rolled back already, which is as good.
             let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
             self.open = false;
         }
+        &mut self.connection
     }
 
     /// From now on the file does not grow beyond `bytes`; what does not fit is
@@ -224,10 +274,7 @@ impl Writer {
     /// # Errors
     /// SQLite's.
     pub async fn begin(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
-        if self.open {
-            // It fails if SQLite has rolled back already, which is as good.
-            let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
-        }
+        self.idle().await;
         self.open = true;
         sqlx::query("BEGIN IMMEDIATE")
             .execute(&mut self.connection)
@@ -317,6 +364,36 @@ mod tests {
             let file = file.unwrap();
             let mode = file.metadata().unwrap().permissions().mode() & 0o777;
             assert_eq!(mode, 0o600, "{:?}", file.file_name());
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_wal_is_bounded_though_readers_leave_it_no_moment() {
+        let directory = tempfile::tempdir().unwrap();
+        let schema = "CREATE TABLE t (x BLOB) STRICT";
+        let mut database = open(directory.path(), "t.db", &[schema]).await.unwrap();
+        let mut readers = tokio::task::JoinSet::new();
+        for _ in 0..2 {
+            let pool = database.readers.clone();
+            readers.spawn(async move {
+                loop {
+                    let mut snapshot = pool.begin().await.unwrap();
+                    let count = sqlx::query("SELECT count(*) FROM t");
+                    count.fetch_one(&mut *snapshot).await.unwrap();
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            });
+        }
+        let wal = directory.path().join("t.db-wal");
+        for _ in 0..100 {
+            let connection = database.writer.begin().await.unwrap();
+            let insert = sqlx::query("INSERT INTO t VALUES (zeroblob(500000))");
+            insert.execute(connection).await.unwrap();
+            database.writer.commit().await.unwrap();
+            database.writer.bound_wal().await.unwrap();
+            let bytes = fs::metadata(&wal).unwrap().len();
+            // A few transactions more where a reader sleeps longer than it asked for.
+            assert!(bytes <= 2 * WAL_BYTES, "{bytes}");
         }
     }
 

@@ -1,11 +1,15 @@
 //! Jobs that wait together, in a real file.
 #![cfg(test)]
 
-use faultline_service::group_commit::{self, Job, STORE};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use faultline_service::group_commit::{self, Job, STORE, Upkeep};
 use faultline_service::health::Health;
-use faultline_service::sqlite::{self, Database, WriteError};
+use faultline_service::sqlite::{self, Database, WriteError, Writer};
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 type Reply = oneshot::Sender<Result<i64, WriteError>>;
 
@@ -34,11 +38,57 @@ impl Job for Add {
     }
 }
 
+const SCHEMA: [&str; 1] = ["CREATE TABLE numbers (n INTEGER NOT NULL) STRICT"];
+
+/// Upkeep that never has enough; it counts its turns, and what was written before them.
+#[derive(Clone, Default)]
+struct Busy(Arc<(AtomicUsize, AtomicUsize)>);
+
+impl Upkeep for Busy {
+    async fn turn(
+        &mut self,
+        _: &mut Writer,
+        written: usize,
+    ) -> Result<Option<Instant>, sqlx::Error> {
+        self.0.0.fetch_add(1, Ordering::Relaxed);
+        self.0.1.fetch_add(written, Ordering::Relaxed);
+        Ok(Some(Instant::now()))
+    }
+}
+
+#[tokio::test]
+async fn upkeep_comes_after_each_group_and_keeps_no_job_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let opened = sqlite::open(directory.path(), "n.db", &SCHEMA).await;
+    let writer = opened.unwrap().writer;
+    let (sender, jobs) = mpsc::channel(16);
+    let busy = Busy::default();
+    let turns = || busy.0.0.load(Ordering::Relaxed);
+    let writing = group_commit::run_with(busy.clone(), writer, jobs, Health::default());
+    let writing = tokio::spawn(writing);
+    for count in 1..=50 {
+        let before = turns();
+        let (reply, outcome) = oneshot::channel();
+        sender.send(Add("1", reply)).await.ok().unwrap();
+        assert_eq!(outcome.await.unwrap(), Ok(count));
+        while turns() == before {
+            tokio::task::yield_now().await;
+        }
+    }
+    // With nothing to write it has turns as well.
+    let before = turns();
+    while turns() < before + 10 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(busy.0.1.load(Ordering::Relaxed), 50 * 8);
+    drop(sender);
+    writing.await.expect("it ends when nobody can send");
+}
+
 #[tokio::test]
 async fn one_bad_job_takes_no_other_with_it() {
     let directory = tempfile::tempdir().unwrap();
-    let schema = ["CREATE TABLE numbers (n INTEGER NOT NULL) STRICT"];
-    let Database { writer, readers } = sqlite::open(directory.path(), "n.db", &schema)
+    let Database { writer, readers } = sqlite::open(directory.path(), "n.db", &SCHEMA)
         .await
         .unwrap();
     let health = Health::default();
@@ -57,6 +107,8 @@ async fn one_bad_job_takes_no_other_with_it() {
     for reply in replies {
         outcomes.push(reply.await.unwrap());
     }
+    // The failure is known until the store has shown that it works.
+    assert!(health.is_broken(STORE));
     assert_eq!(
         (&outcomes[0], &outcomes[1], &outcomes[3]),
         (&Ok(1), &Ok(2), &Ok(3))
@@ -68,8 +120,6 @@ async fn one_bad_job_takes_no_other_with_it() {
         .unwrap();
     assert_eq!(stored, [1, 2, 4]);
 
-    // The failure is known until the store has shown that it works.
-    assert!(health.is_broken(STORE));
     let mended = tokio::time::timeout(std::time::Duration::from_secs(60), async {
         while health.is_broken(STORE) {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;

@@ -16,6 +16,7 @@ use faultline_service::health::Health;
 use faultline_service::metrics::Metrics;
 use faultline_service_testing::eventually;
 use faultline_service_testing::hop::{Hop, Mode};
+use log_agent::retain::Retain;
 use log_agent::sqlite_store::SqliteStore;
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -48,7 +49,7 @@ impl Agent {
     pub async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let health = Health::default();
-        let store = SqliteStore::open(directory.path(), None, &health)
+        let store = SqliteStore::open(directory.path(), None, Retain::default(), &health)
             .await
             .unwrap();
         let metrics = Metrics::install().unwrap();

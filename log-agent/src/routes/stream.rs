@@ -1,25 +1,49 @@
 //! `GET /logs/stream`: server-sent events, one per entry, in the order stored.
 //!
 //! A stream reads from the store when its consumer can take more, so a slow one holds one reading
-//! in memory and loses nothing.
+//! in memory and loses nothing, but what is removed from the store before it comes to it: that, an
+//! event says.
 
 use std::collections::VecDeque;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
+use faultline_service::cursor::Cursor;
 use faultline_service::entry::Entry;
 use faultline_service::health::Health;
 use faultline_service::problem::Problem;
 use futures_util::{Stream, StreamExt, stream};
+use serde_json::json;
 use tokio::sync::watch;
-use uuid::Uuid;
 
-use crate::store::{Position, Store, StoreError};
+use crate::store::{Following, Position, Store, StoreError};
 
 const RESUME: &str = "last-event-id";
 
-/// Follows what is stored from now on, or from the entry that `Last-Event-ID` names.
+/// One event of a stream.
+enum News {
+    /// An entry, and its position.
+    Entry(Position, Entry),
+    /// So many entries were removed before they were read.
+    Removed(u64),
+}
+
+impl News {
+    /// An event's id is a cursor: it is good for resuming also when the entry is gone.
+    fn event(&self) -> Result<Event, axum::Error> {
+        match self {
+            Self::Entry(position, entry) => Event::default()
+                .id(String::from(Cursor::from(*position)))
+                .json_data(entry),
+            Self::Removed(entries) => Event::default()
+                .event("removed")
+                .json_data(json!({"entries": entries})),
+        }
+    }
+}
+
+/// Follows what is stored from now on, or after the event or the entry that `Last-Event-ID` names.
 pub(super) async fn follow<S: Store>(
     State((store, health)): State<(S, Health)>,
     headers: HeaderMap,
@@ -28,12 +52,11 @@ pub(super) async fn follow<S: Store>(
     let position = match headers.get(RESUME) {
         None => *end.borrow(),
         Some(value) => {
-            let id = value
-                .to_str()
-                .ok()
-                .and_then(|text| Uuid::try_parse(text).ok());
-            let id = id.ok_or_else(|| Problem::bad_field(RESUME, "expected an entry's id"))?;
-            store.position(id).await.map_err(|error| match error {
+            let text = value.to_str().unwrap_or_default().to_owned();
+            let cursor: Cursor = text
+                .try_into()
+                .map_err(|_| Problem::bad_field(RESUME, "expected an event's id"))?;
+            store.position(&cursor).await.map_err(|error| match error {
                 StoreError::Unknown(_) => Problem::bad_field(RESUME, error),
                 error => error.into(),
             })?
@@ -46,9 +69,8 @@ pub(super) async fn follow<S: Store>(
         read: VecDeque::new(),
     };
     let events = stream::unfold(follower, |mut follower| async {
-        let entry = follower.next().await?;
-        let event = Event::default().id(entry.id.to_string()).json_data(&entry);
-        Some((event, follower))
+        let news = follower.next().await?;
+        Some((news.event(), follower))
     });
     Ok(Sse::new(events.take_until(health.drained())).keep_alive(KeepAlive::default()))
 }
@@ -57,26 +79,33 @@ struct Follower<S> {
     store: S,
     end: watch::Receiver<Position>,
     position: Position,
-    read: VecDeque<(Position, Entry)>,
+    read: VecDeque<News>,
 }
 
 impl<S: Store> Follower<S> {
-    /// The entry that follows, once there is one; none when the store cannot be read: the consumer
-    /// then comes again and resumes.
-    async fn next(&mut self) -> Option<Entry> {
+    /// The next event, once there is one; none when the store cannot be read: the consumer then
+    /// comes again and resumes.
+    async fn next(&mut self) -> Option<News> {
         while self.read.is_empty() {
             let position = self.position;
             self.end.wait_for(|end| *end > position).await.ok()?;
             match self.store.following(position).await {
-                Ok(entries) => self.read = entries.into(),
+                Ok(Following { removed, entries }) => {
+                    let removed = (removed > 0).then_some(News::Removed(removed));
+                    let entries = entries.into_iter();
+                    let entries = entries.map(|(position, entry)| News::Entry(position, entry));
+                    self.read.extend(removed.into_iter().chain(entries));
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a stream ends early");
                     return None;
                 }
             }
         }
-        let (position, entry) = self.read.pop_front()?;
-        self.position = position;
-        Some(entry)
+        let news = self.read.pop_front()?;
+        if let News::Entry(position, _) = &news {
+            self.position = *position;
+        }
+        Some(news)
     }
 }

@@ -12,6 +12,9 @@ use tokio::sync::{oneshot, watch};
 
 use crate::store::Position;
 
+/// About the bytes that an entry writes beside its text: its row and its share of two indexes.
+const BESIDE_TEXT: usize = 1024;
+
 /// The entries of one request, who waits for them, and whom to tell that there is more to read.
 #[derive(Debug)]
 pub(super) struct Append {
@@ -64,7 +67,7 @@ impl Job for Append {
     fn bytes(&self) -> usize {
         self.entries
             .iter()
-            .map(|entry| entry.message.as_str().len())
+            .map(|entry| entry.message.as_str().len() + BESIDE_TEXT)
             .sum()
     }
 

@@ -3,7 +3,7 @@
 use faultline_service::entry::{Entry, Invalid};
 use faultline_service::query::LogQuery;
 use futures_util::TryStreamExt;
-use sqlx::sqlite::SqlitePool;
+use sqlx::sqlite::{SqliteExecutor, SqlitePool};
 use sqlx::{QueryBuilder, Sqlite};
 use uuid::Uuid;
 
@@ -15,37 +15,75 @@ const READING_BYTES: usize = 1024 * 1024;
 
 type Row = (i64, Uuid, String, String, String, String);
 
-const COLUMNS: &str = "SELECT position, id, time, level, message, source FROM entries";
+pub(super) const COLUMNS: &str = "SELECT position, id, time, level, message, source FROM entries";
 
-/// What was read, and whether more would have matched.
+/// Rows read by one statement or several.
 pub(super) struct Reading {
     pub(super) rows: Vec<(Position, Entry)>,
-    pub(super) more: bool,
+    /// The position after which reading goes on; none where there is nothing more.
+    pub(super) next: Option<Position>,
+    limit: usize,
+    bytes: usize,
 }
 
-/// The entries before a position that a query asks for, newest first.
+impl Reading {
+    /// Nothing yet, and at most this many rows.
+    pub(super) fn up_to(limit: u16) -> Self {
+        Self {
+            rows: Vec::new(),
+            next: None,
+            limit: limit.into(),
+            bytes: 0,
+        }
+    }
+
+    /// It takes no further row.
+    pub(super) fn is_full(&self) -> bool {
+        self.rows.len() >= self.limit || self.bytes >= READING_BYTES
+    }
+
+    /// Takes the rows that a statement finds, as many as fit.
+    pub(super) async fn read(
+        &mut self,
+        from: impl SqliteExecutor<'_>,
+        mut sql: QueryBuilder<Sqlite>,
+    ) -> Result<(), StoreError> {
+        // One more than fits tells whether there is more.
+        let room = self.limit.saturating_sub(self.rows.len()) + 1;
+        sql.push(" LIMIT ")
+            .push_bind(i64::try_from(room).unwrap_or(i64::MAX));
+        let mut found = sql.build_query_as::<Row>().fetch(from);
+        while let Some(row) = found.try_next().await.map_err(unreadable)? {
+            if self.is_full() {
+                self.next = self.rows.last().map(|(position, _)| *position);
+                break;
+            }
+            let (position, entry) = entry(row)?;
+            self.bytes += entry.message.as_str().len();
+            self.rows.push((position, entry));
+        }
+        Ok(())
+    }
+}
+
+/// The entries before a position that a query asks for but for its text, newest first.
 pub(super) async fn before(
     readers: &SqlitePool,
-    position: Option<Position>,
+    position: Position,
     query: &LogQuery,
 ) -> Result<Reading, StoreError> {
     let mut sql = QueryBuilder::new(COLUMNS);
-    sql.push(" WHERE position < ")
-        .push_bind(position.map_or(i64::MAX, |position| position.0));
+    sql.push(" WHERE position < ").push_bind(position.0);
     if let Some(id) = query.id {
         sql.push(" AND id = ").push_bind(id);
     }
     if let Some(level) = query.level {
         sql.push(" AND level = ").push_bind(level.as_str());
     }
-    if let Some(text) = &query.contains {
-        // As bytes: SQLite's text functions are not made for NUL.
-        sql.push(" AND instr(CAST(message AS BLOB), ")
-            .push_bind(text.as_str().as_bytes())
-            .push(") > 0");
-    }
     sql.push(" ORDER BY position DESC");
-    read(readers, sql, query.limit.get()).await
+    let mut reading = Reading::up_to(query.limit.get());
+    reading.read(readers, sql).await?;
+    Ok(reading)
 }
 
 /// Up to `limit` entries after a position, oldest first.
@@ -58,32 +96,22 @@ pub(super) async fn after(
     sql.push(" WHERE position > ")
         .push_bind(position.0)
         .push(" ORDER BY position");
-    read(readers, sql, limit).await
+    let mut reading = Reading::up_to(limit);
+    reading.read(readers, sql).await?;
+    Ok(reading)
 }
 
-async fn read(
+/// Where an entry stands, if it is there.
+pub(super) async fn position(
     readers: &SqlitePool,
-    mut sql: QueryBuilder<Sqlite>,
-    limit: u16,
-) -> Result<Reading, StoreError> {
-    // One more than asked for tells whether there is more.
-    sql.push(" LIMIT ").push_bind(i64::from(limit) + 1);
-    let mut found = sql.build_query_as::<Row>().fetch(readers);
-    let mut reading = Reading {
-        rows: Vec::new(),
-        more: false,
-    };
-    let mut bytes = 0;
-    while let Some(row) = found.try_next().await.map_err(unreadable)? {
-        if reading.rows.len() == usize::from(limit) || bytes >= READING_BYTES {
-            reading.more = true;
-            break;
-        }
-        let (position, entry) = entry(row)?;
-        bytes += entry.message.as_str().len();
-        reading.rows.push((position, entry));
-    }
-    Ok(reading)
+    id: Uuid,
+) -> Result<Option<Position>, StoreError> {
+    let position: Option<i64> = sqlx::query_scalar("SELECT position FROM entries WHERE id = ?")
+        .bind(id)
+        .fetch_optional(readers)
+        .await
+        .map_err(unreadable)?;
+    Ok(position.map(Position))
 }
 
 pub(super) fn unreadable(error: sqlx::Error) -> StoreError {

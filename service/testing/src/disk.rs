@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use rustix::process::geteuid;
@@ -71,6 +71,13 @@ impl Disk {
             entry,
         };
         (read.is_ok() && said == "mounted\n").then_some(disk)
+    }
+
+    /// Its path for a process outside its mount namespace, as this one: through its holder's root.
+    pub fn path(&self) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
+        let folder = self.folder.path();
+        root.join(folder.strip_prefix("/").unwrap_or(folder))
     }
 
     /// A command that is made of the disk's path, to be run where the disk is.

@@ -19,4 +19,6 @@ mod routes;
 #[cfg(test)]
 mod traffic;
 #[cfg(test)]
+mod versions;
+#[cfg(test)]
 mod workloads;

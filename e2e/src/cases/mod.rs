@@ -7,20 +7,24 @@ mod authorization;
 mod broken;
 mod delay;
 mod deploy;
+mod entries;
 mod envoy_gateway;
 mod examples;
 mod gateway;
 mod healthy;
 mod injection;
+mod kept;
 mod limits;
 mod lost;
 mod mtls;
 mod oci;
 mod push_filter;
 mod retries;
+mod rolling;
 mod routing;
 mod script;
 mod sightings;
+mod takeover;
 mod timeout;
 mod tricks;
 mod unknown;
@@ -61,6 +65,9 @@ pub const ALL: &[Case] = &[
     examples::TRAFFIC_EXTENSION,
     examples::ENVOY_GATEWAY,
     lost::NOTHING_LOST,
+    rolling::UNBROKEN,
+    kept::KEPT,
+    takeover::TAKEOVER,
     deploy::AGAIN,
     deploy::REFUSALS,
     deploy::DELETE,

@@ -23,10 +23,15 @@ take_over_deployment() {
 # load an outbox that works is never empty; the oldest entries leave it first.
 outbox_handed_over() {
   local held delivered
-  last_seen=$(outbox_of "$1") || return 1
+  last_seen=$(outbox_of "$1") || { pod_is_gone "$1"; return; }
   first_seen=${first_seen:-$last_seen}
   read -r held delivered <<<"$last_seen"
   [ "$held" = 0 ] || [ "$delivered" -ge $((${first_seen% *} + ${first_seen#* })) ]
+}
+
+pod_is_gone() {
+  local found
+  found=$(kube -n "$namespace" get pod "$1" --ignore-not-found -o name 2>>"$log") && [ -z "$found" ]
 }
 
 # outbox_of POD: how many entries it holds, refused ones among them, and how many it has delivered. From the page

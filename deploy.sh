@@ -36,6 +36,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/deploy/images.sh"
 . "$root/deploy/istio.sh"
 . "$root/deploy/apply.sh"
+. "$root/deploy/takeover.sh"
 . "$root/deploy/gateway.sh"
 . "$root/deploy/delete.sh"
 . "$root/deploy/status.sh"

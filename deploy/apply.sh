@@ -55,23 +55,35 @@ compare() {
   changes=$(grep -c ' differ$' "$scratch/changes") || true
 }
 
+# The log agent before custom-app: an outbox hands over what it holds while its replica is replaced.
 apply() {
   render "$scratch/overlay" "$namespace" "$scratch/faultline.yaml"
   compare "$scratch/faultline.yaml"
   if [ "$changes" = 0 ]; then ok "all $resources resources are unchanged"; return; fi
-  quietly kubectl apply -f "$scratch/faultline.yaml" || die "the cluster did not take everything"
+  put "$scratch/faultline.yaml" --selector 'app!=custom-app'
+  wait_for_rollout deployment/log-agent
+  put "$scratch/faultline.yaml"
   ok "$changes of $resources resources created or changed"
 }
 
+# put FILE [OPTION]...
+put() {
+  quietly kubectl apply -f "$@" || die "the cluster did not take everything"
+}
+
+# wait_for_rollout KIND/NAME: every replica is of the newest revision and ready.
+wait_for_rollout() {
+  local name=${1#*/}
+  if quietly kubectl -n "$namespace" rollout status "$1" --timeout "${timeout}s"; then return; fi
+  quietly kubectl -n "$namespace" get pods -o wide || true
+  kube -n "$namespace" get events --field-selector type=Warning --sort-by=.lastTimestamp 2>&1 | tail -n 5 >>"$log"
+  die "$name did not become ready in $timeout s" "Look at: kubectl -n $namespace describe pods -l app=$name"
+}
+
 wait_for_pods() {
-  local name
-  for name in log-agent custom-app; do
-    quietly kubectl -n "$namespace" rollout status "deployment/$name" --timeout "${timeout}s" || {
-      quietly kubectl -n "$namespace" get pods -o wide || true
-      kube -n "$namespace" get events --field-selector type=Warning --sort-by=.lastTimestamp 2>&1 | tail -n 5 >>"$log"
-      die "$name did not become ready in $timeout s" "Look at: kubectl -n $namespace describe pods -l app=$name"
-    }
-  done
+  wait_for_rollout deployment/log-agent
+  wait_for_rollout statefulset/custom-app
+  take_over_deployment
   # A pod on its way out still takes a request now and then, and its log goes with it.
   until_true "$timeout" no_pod_is_leaving || die "replaced pods are still there after $timeout s" \
     "Look at: kubectl -n $namespace get pods"
@@ -80,7 +92,7 @@ wait_for_pods() {
     -o 'jsonpath={range .items[*]}{.metadata.name} {.spec.containers[*].name} {.spec.initContainers[*].name}{"\n"}{end}' |
     awk '!/istio-proxy/ {print $1}' | paste -sd' ' -)
   [ -z "$bare" ] || die "without a sidecar: $bare" \
-    "Does Istio inject where istio-injection=enabled? (An installation with a revision does not: istioctl tag set default --revision NAME.) Then: kubectl -n $namespace rollout restart deployment"
+    "Does Istio inject where istio-injection=enabled? (An installation with a revision does not: istioctl tag set default --revision NAME.) Then: kubectl -n $namespace rollout restart deployments,statefulsets"
 }
 
 no_pod_is_leaving() {

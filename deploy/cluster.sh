@@ -2,8 +2,10 @@
 # The cluster as it is: the context, what Istio it has, where its gateway is, whose the namespace is.
 
 part_of=app.kubernetes.io/part-of=faultline
-oldest_kubernetes=1.29   # native sidecars
-oldest_istio=1.25        # serviceAccounts in an AuthorizationPolicy
+# Older ones lack what is needed: native sidecars; serviceAccounts in an AuthorizationPolicy.
+oldest_kubernetes=1.29 oldest_istio=1.25
+# Those of e2e/cluster. Nothing older has been tried.
+proved_kubernetes=1.36 proved_istio=1.31
 
 # The current context, fixed for this run: another shell may switch it meanwhile.
 pin_context() {
@@ -31,6 +33,12 @@ at_least() {
   [[ $1 =~ ^([0-9]+)\.([0-9]+) ]] || return 0
   local major=${BASH_REMATCH[1]} minor=${BASH_REMATCH[2]}
   [ "$major" -gt "${2%%.*}" ] || { [ "$major" -eq "${2%%.*}" ] && [ "$minor" -ge "${2##*.}" ]; }
+}
+
+# warn_if_unproved PRODUCT VERSION PROVED
+warn_if_unproved() {
+  at_least "$2" "$3" ||
+    warn "$1 $2 is untested: Faultline was proved on $1 $3; what it does here, step \"Prove\" shows"
 }
 
 # Sets istio_namespace and istio_version (both empty where there is no Istio) and istio_mark: what this

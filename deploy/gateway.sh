@@ -6,7 +6,7 @@ wait_for_gateway() {
   gateway_url=http://$gateway_address/
   steady=0
   until_true "$timeout" gateway_steady || die_not_steady
-  ok "custom-app and log-agent are ready, the gateway answers at $gateway_url"
+  ok "custom-app and log-agent are ready$taken_over, the gateway answers at $gateway_url"
 }
 
 # Sets gateway_address.

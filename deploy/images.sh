@@ -52,8 +52,10 @@ remember_images() {
 # The images of an earlier run: those of the cluster, else those pushed last. All empty when there are none.
 find_images() {
   images_found="the cluster"
-  image_custom_app=$(image_of_deployment custom-app)
-  image_log_agent=$(image_of_deployment log-agent)
+  image_custom_app=$(image_of statefulset/custom-app)
+  # An earlier version's.
+  [ -n "$image_custom_app" ] || image_custom_app=$(image_of deployment/custom-app)
+  image_log_agent=$(image_of deployment/log-agent)
   image_e2e=$(ask get namespace "$namespace" --ignore-not-found -o 'jsonpath={.metadata.annotations.faultline/probe-image}')
   image_filter=''
   if [ -n "$(ask get crd wasmplugins.extensions.istio.io --ignore-not-found -o name)" ]; then
@@ -73,8 +75,9 @@ find_images() {
   fi
 }
 
-image_of_deployment() {
-  ask -n "$namespace" get deployment "$1" --ignore-not-found -o 'jsonpath={.spec.template.spec.containers[0].image}'
+# image_of KIND/NAME: empty where there is none.
+image_of() {
+  ask -n "$namespace" get "$1" --ignore-not-found -o 'jsonpath={.spec.template.spec.containers[0].image}'
 }
 
 # image NAME FILE CONTAINERFILE [TAG]: builds and pushes unless the registry has the content; prints

@@ -6,6 +6,7 @@ preflight() {
   find_platform
   check_rights
   check_cluster
+  warn_if_unproved Kubernetes "$kubernetes_version" "$proved_kubernetes"
   if [ "$mode" = deploy ]; then
     refuse_if_locked
     if [ "$skip_build" = false ]; then
@@ -69,7 +70,7 @@ check_rights() {
   need create '' namespaces
   local verb
   for verb in create patch; do
-    need "$verb" "$namespace" deployments.apps services serviceaccounts persistentvolumeclaims \
+    need "$verb" "$namespace" deployments.apps statefulsets.apps services serviceaccounts persistentvolumeclaims \
       poddisruptionbudgets.policy leases.coordination.k8s.io gateways.networking.istio.io \
       virtualservices.networking.istio.io destinationrules.networking.istio.io \
       peerauthentications.security.istio.io authorizationpolicies.security.istio.io wasmplugins.extensions.istio.io
@@ -102,6 +103,7 @@ check_istio() {
   fi
   at_least "$istio_version" "$oldest_istio" ||
     die "Istio $istio_version is installed; Faultline needs $oldest_istio or newer" "Upgrade it: https://istio.io/latest/docs/setup/upgrade/"
+  warn_if_unproved Istio "$istio_version" "$proved_istio"
   [ -n "$gateway_namespace" ] ||
     die "Istio is installed, but no gateway: no Service has the label istio=ingressgateway" \
       "Install one: https://istio.io/latest/docs/setup/additional-setup/gateway/"
@@ -142,11 +144,15 @@ check_other_instance() {
 }
 
 check_storage() {
-  local default
-  [ -z "$(ask -n "$namespace" get persistentvolumeclaim log-agent --ignore-not-found -o name)" ] || return 0
+  local claims claim default missing=''
+  claims=$(ask -n "$namespace" get persistentvolumeclaims -o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}')
+  for claim in log-agent data-custom-app-0 data-custom-app-1; do
+    grep -qxF "$claim" <<<"$claims" || missing=yes
+  done
+  [ -n "$missing" ] || return 0
   default=$(ask get storageclasses \
     -o 'jsonpath={.items[?(@.metadata.annotations.storageclass\.kubernetes\.io/is-default-class=="true")].metadata.name}')
-  [ -n "$default" ] || die "the cluster has no default storage class, and the log agent needs a volume" \
+  [ -n "$default" ] || die "the cluster has no default storage class, and the log agent and each custom-app need a volume" \
     "Make one the default: kubectl annotate storageclass NAME storageclass.kubernetes.io/is-default-class=true"
 }
 

@@ -17,6 +17,10 @@ mod push_filter;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
+mod takeover;
+#[cfg(test)]
 mod traffic;
+#[cfg(test)]
+mod versions;
 #[cfg(test)]
 mod workloads;

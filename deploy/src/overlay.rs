@@ -84,10 +84,13 @@ fn everything_says_whose_it_is() {
 #[test]
 fn everything_is_pinned_by_digest() {
     let manifests = overlay();
-    for (app, image) in [("custom-app", "custom_app"), ("log-agent", "log_agent")] {
+    for (kind, app, image) in [
+        ("StatefulSet", "custom-app", "custom_app"),
+        ("Deployment", "log-agent", "log_agent"),
+    ] {
         assert_eq!(
             manifests
-                .one("Deployment", app)
+                .one(kind, app)
                 .text("/spec/template/spec/containers/0/image"),
             format!("registry.example:5000/team/faultline/{image}@{DIGEST}")
         );

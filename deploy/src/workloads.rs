@@ -3,48 +3,48 @@
 use crate::manifest::{Manifest, rendered};
 use serde_json::{Value, json};
 
-const APPS: [&str; 2] = ["custom-app", "log-agent"];
-
-fn deployments() -> impl Iterator<Item = (&'static str, &'static Manifest)> {
-    assert_eq!(rendered().of_kind("Deployment").count(), APPS.len());
-    APPS.into_iter()
-        .map(|app| (app, rendered().one("Deployment", app)))
+/// Each application with its controller.
+fn workloads() -> impl Iterator<Item = (&'static str, &'static Manifest)> {
+    let all = [("StatefulSet", "custom-app"), ("Deployment", "log-agent")];
+    for kind in ["StatefulSet", "Deployment", "DaemonSet"] {
+        let expected = all.iter().filter(|(of, _)| *of == kind).count();
+        assert_eq!(rendered().of_kind(kind).count(), expected, "{kind}");
+    }
+    all.into_iter()
+        .map(|(kind, app)| (app, rendered().one(kind, app)))
 }
 
-fn container(deployment: &Manifest) -> &Value {
-    match deployment
+fn container(workload: &Manifest) -> &Value {
+    match workload
         .get("/spec/template/spec/containers")
         .as_array()
         .map(Vec::as_slice)
     {
         Some([only]) => only,
-        _ => panic!("{}: not exactly one container", deployment.name()),
+        _ => panic!("{}: not exactly one container", workload.name()),
     }
 }
 
 #[test]
 fn every_container_is_confined() {
-    for (app, deployment) in deployments() {
+    for (app, workload) in workloads() {
         let pod = "/spec/template/spec/securityContext";
-        assert_eq!(
-            *deployment.get(&format!("{pod}/runAsNonRoot")),
-            true,
-            "{app}"
-        );
+        assert_eq!(*workload.get(&format!("{pod}/runAsNonRoot")), true, "{app}");
         for id in ["runAsUser", "runAsGroup", "fsGroup"] {
-            assert_eq!(
-                *deployment.get(&format!("{pod}/{id}")),
-                65532,
-                "{app}: {id}"
-            );
+            assert_eq!(*workload.get(&format!("{pod}/{id}")), 65532, "{app}: {id}");
         }
         assert_eq!(
-            deployment.text(&format!("{pod}/seccompProfile/type")),
+            workload.text(&format!("{pod}/fsGroupChangePolicy")),
+            "OnRootMismatch",
+            "{app}"
+        );
+        assert_eq!(
+            workload.text(&format!("{pod}/seccompProfile/type")),
             "RuntimeDefault",
             "{app}"
         );
         assert_eq!(
-            container(deployment)["securityContext"],
+            container(workload)["securityContext"],
             json!({
                 "allowPrivilegeEscalation": false,
                 "readOnlyRootFilesystem": true,
@@ -57,13 +57,10 @@ fn every_container_is_confined() {
 
 #[test]
 fn no_pod_gets_a_token_for_the_kubernetes_api() {
-    for (app, deployment) in deployments() {
+    for (app, workload) in workloads() {
+        assert_eq!(workload.text("/spec/template/spec/serviceAccountName"), app);
         assert_eq!(
-            deployment.text("/spec/template/spec/serviceAccountName"),
-            app
-        );
-        assert_eq!(
-            *deployment.get("/spec/template/spec/automountServiceAccountToken"),
+            *workload.get("/spec/template/spec/automountServiceAccountToken"),
             false,
             "{app}"
         );
@@ -78,8 +75,8 @@ fn no_pod_gets_a_token_for_the_kubernetes_api() {
 
 #[test]
 fn probes_ask_for_life_and_readiness() {
-    for (app, deployment) in deployments() {
-        let container = container(deployment);
+    for (app, workload) in workloads() {
+        let container = container(workload);
         for (probe, path) in [
             ("startupProbe", "/readyz"),
             ("readinessProbe", "/readyz"),
@@ -101,8 +98,8 @@ fn probes_ask_for_life_and_readiness() {
 
 #[test]
 fn every_container_has_requests_and_a_memory_limit() {
-    for (app, deployment) in deployments() {
-        let resources = &container(deployment)["resources"];
+    for (app, workload) in workloads() {
+        let resources = &container(workload)["resources"];
         for quantity in ["/requests/cpu", "/requests/memory", "/limits/memory"] {
             assert!(
                 resources.pointer(quantity).is_some_and(Value::is_string),
@@ -114,11 +111,11 @@ fn every_container_has_requests_and_a_memory_limit() {
 
 #[test]
 fn the_proxy_outlives_the_app_on_shutdown() {
-    for (app, deployment) in deployments() {
+    for (app, workload) in workloads() {
         let annotation = "/spec/template/metadata/annotations/sidecar.istio.io~1nativeSidecar";
-        assert_eq!(deployment.text(annotation), "true", "{app}");
+        assert_eq!(workload.text(annotation), "true", "{app}");
         assert_eq!(
-            *deployment.get("/spec/template/spec/terminationGracePeriodSeconds"),
+            *workload.get("/spec/template/spec/terminationGracePeriodSeconds"),
             60,
             "{app}"
         );
@@ -132,20 +129,47 @@ fn the_proxy_outlives_the_app_on_shutdown() {
 }
 
 #[test]
-fn custom_app_is_never_without_a_replica() {
-    let deployment = rendered().one("Deployment", "custom-app");
-    assert_eq!(*deployment.get("/spec/replicas"), 2);
+fn custom_app_goes_one_replica_at_a_time() {
+    let set = rendered().one("StatefulSet", "custom-app");
+    assert_eq!(*set.get("/spec/replicas"), 2);
+    assert_eq!(set.text("/spec/podManagementPolicy"), "Parallel");
+    // maxUnavailable and partition have their defaults, 1 and 0
     assert_eq!(
-        *deployment.get("/spec/strategy/rollingUpdate/maxUnavailable"),
-        0
+        *set.get("/spec/updateStrategy"),
+        json!({"type": "RollingUpdate"})
     );
-    let spread = deployment.get("/spec/template/spec/topologySpreadConstraints/0");
+    assert_eq!(*set.get("/spec/minReadySeconds"), 5);
+    let spread = set.get("/spec/template/spec/topologySpreadConstraints/0");
     assert_eq!(
         spread["whenUnsatisfiable"], "ScheduleAnyway",
         "one machine must do"
     );
     let budget = rendered().one("PodDisruptionBudget", "custom-app");
     assert_eq!(*budget.get("/spec/maxUnavailable"), 1);
+}
+
+/// What is accepted is promised: the outbox outlives its pod, its replica and its set.
+#[test]
+fn each_custom_app_keeps_its_outbox_in_a_claim() {
+    let set = rendered().one("StatefulSet", "custom-app");
+    assert_eq!(
+        *set.get("/spec/persistentVolumeClaimRetentionPolicy"),
+        json!({"whenScaled": "Retain", "whenDeleted": "Retain"})
+    );
+    assert_eq!(
+        *set.get("/spec/volumeClaimTemplates"),
+        json!([{
+            "metadata": {"name": "data"},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "256Mi"}}},
+        }])
+    );
+    assert_eq!(
+        *set.get("/spec/template/spec/volumes"),
+        Value::Null,
+        "a volume of this name would stand in for the claim"
+    );
+    let governing = set.text("/spec/serviceName");
+    assert_eq!(rendered().one("Service", governing).name(), governing);
 }
 
 /// Two log agents on one SQLite file would corrupt it; a lost volume would lose what was promised.
@@ -174,9 +198,9 @@ fn log_agent_is_alone_with_its_volume() {
 
 #[test]
 fn data_is_where_the_services_look_for_it() {
-    for (app, deployment) in deployments() {
+    for (app, workload) in workloads() {
         assert_eq!(
-            container(deployment)["volumeMounts"],
+            container(workload)["volumeMounts"],
             json!([{"name": "data", "mountPath": format!("/var/lib/{app}")}])
         );
     }
@@ -184,10 +208,10 @@ fn data_is_where_the_services_look_for_it() {
 
 #[test]
 fn services_and_budgets_select_the_pods() {
-    for (app, deployment) in deployments() {
+    for (app, workload) in workloads() {
         let labels = json!({"app": app});
-        assert_eq!(*deployment.get("/spec/template/metadata/labels"), labels);
-        assert_eq!(*deployment.get("/spec/selector/matchLabels"), labels);
+        assert_eq!(*workload.get("/spec/template/metadata/labels"), labels);
+        assert_eq!(*workload.get("/spec/selector/matchLabels"), labels);
         assert_eq!(
             *rendered()
                 .one("PodDisruptionBudget", app)

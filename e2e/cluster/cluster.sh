@@ -1,6 +1,10 @@
 #!/usr/bin/env bash
 # A real single-node Kubernetes on this machine, from packages alone: no Docker, no image from outside.
 #
+# Kubernetes and Istio are compiled from their sources. Istio's proxies are upstream's Envoy, from PyPI, not
+# istio/proxyv2, which no package has: two of Istio's own filters (ALPN, metadata exchange) and its telemetry
+# are off (istio.yaml). Volumes are folders of this machine, so no volume ever moves to another node.
+#
 #   cluster.sh build          install packages, compile the components (once), make the base image
 #   cluster.sh up             build what is missing, then start: Kubernetes, DNS, storage, a load
 #                             balancer's addresses, a registry with Istio's images (not Istio itself)

@@ -7,6 +7,7 @@ mod authorization;
 mod broken;
 mod delay;
 mod deploy;
+mod entries;
 mod envoy_gateway;
 mod examples;
 mod gateway;
@@ -14,15 +15,18 @@ mod healthy;
 mod history;
 mod idempotency;
 mod injection;
+mod kept;
 mod limits;
 mod lost;
 mod mtls;
 mod oci;
 mod push_filter;
 mod retries;
+mod rolling;
 mod routing;
 mod script;
 mod sightings;
+mod takeover;
 mod timeout;
 mod tricks;
 mod undisturbed;
@@ -65,6 +69,9 @@ pub const ALL: &[Case] = &[
     examples::TRAFFIC_EXTENSION,
     examples::ENVOY_GATEWAY,
     lost::NOTHING_LOST,
+    rolling::UNBROKEN,
+    kept::KEPT,
+    takeover::TAKEOVER,
     deploy::AGAIN,
     deploy::REFUSALS,
     deploy::DELETE,

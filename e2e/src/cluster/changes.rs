@@ -24,11 +24,20 @@ impl fmt::Display for Resource {
     }
 }
 
-/// A resource as it was.
+/// A resource, and how to put it back.
 pub(super) struct Saved {
     resource: Resource,
-    /// `None` for one that was not there.
-    manifest: Option<Value>,
+    before: Before,
+}
+
+/// What was there.
+enum Before {
+    /// None of it.
+    Nothing,
+    /// This.
+    Manifest(Value),
+    /// So many replicas; nothing else of it is changed.
+    Replicas(u64),
 }
 
 impl Cluster {
@@ -86,8 +95,10 @@ impl Cluster {
     pub async fn change(&self, resource: &Resource, spec: &Value) -> Result<()> {
         self.save(resource).await?;
         let saved = self.saved.lock().await;
-        let saved = saved.iter().find(|saved| saved.resource == *resource);
-        let manifest = saved.and_then(|saved| saved.manifest.clone());
+        let manifest = saved.iter().find_map(|saved| match &saved.before {
+            Before::Manifest(manifest) if saved.resource == *resource => Some(manifest.clone()),
+            _ => None,
+        });
         let mut manifest = manifest.context("the resource was not saved")?;
         let Some(target) = manifest.get_mut("spec").and_then(Value::as_object_mut) else {
             bail!("{resource} has no spec");
@@ -112,12 +123,33 @@ impl Cluster {
         }
         self.saved.lock().await.push(Saved {
             resource: resource.clone(),
-            manifest: None,
+            before: Before::Nothing,
         });
         self.kubectl
             .feed(&["create", "-f", "-"], yaml)
             .await
             .map(drop)
+    }
+
+    /// Gives a workload so many replicas until [`Self::restore`]; waits for none of them.
+    ///
+    /// # Errors
+    /// When it is not there, or cannot be scaled.
+    pub async fn scale(&self, resource: &Resource, replicas: u64) -> Result<()> {
+        let now = self.read(resource).await?;
+        let now = now.pointer("/spec/replicas").and_then(Value::as_u64);
+        let now = now.with_context(|| format!("{resource} has no replicas"))?;
+        let mut saved = self.saved.lock().await;
+        let known = |saved: &Saved| {
+            saved.resource == *resource && matches!(saved.before, Before::Replicas(_))
+        };
+        if !saved.iter().any(known) {
+            saved.push(Saved {
+                resource: resource.clone(),
+                before: Before::Replicas(now),
+            });
+        }
+        self.set_replicas(resource, replicas).await
     }
 
     /// Puts every changed resource back as it was.
@@ -127,9 +159,10 @@ impl Cluster {
     pub async fn restore(&self) -> Result<()> {
         let mut saved = self.saved.lock().await;
         while let Some(last) = saved.last() {
-            let done = match &last.manifest {
-                Some(manifest) => self.put(&last.resource, manifest).await,
-                None => self.remove(&last.resource).await,
+            let done = match &last.before {
+                Before::Manifest(manifest) => self.put(&last.resource, manifest).await,
+                Before::Nothing => self.remove(&last.resource).await,
+                Before::Replicas(replicas) => self.set_replicas(&last.resource, *replicas).await,
             };
             done.with_context(|| format!("{} could not be put back", last.resource))?;
             saved.pop();
@@ -139,18 +172,25 @@ impl Cluster {
 
     async fn save(&self, resource: &Resource) -> Result<()> {
         let mut saved = self.saved.lock().await;
-        if !saved.iter().any(|saved| saved.resource == *resource) {
+        let known = |saved: &Saved| {
+            saved.resource == *resource && !matches!(saved.before, Before::Replicas(_))
+        };
+        if !saved.iter().any(known) {
             let mut manifest = self.read(resource).await?;
             forget_instance(&mut manifest);
             saved.push(Saved {
                 resource: resource.clone(),
-                manifest: Some(manifest),
+                before: Before::Manifest(manifest),
             });
         }
         Ok(())
     }
 
-    async fn is_there(&self, resource: &Resource) -> Result<bool> {
+    /// Whether a resource is there.
+    ///
+    /// # Errors
+    /// When the cluster does not say.
+    pub async fn is_there(&self, resource: &Resource) -> Result<bool> {
         let args = [
             "get",
             resource.kind,
@@ -164,7 +204,18 @@ impl Cluster {
         Ok(!self.kubectl.run(&args).await?.trim().is_empty())
     }
 
-    async fn remove(&self, resource: &Resource) -> Result<()> {
+    async fn set_replicas(&self, resource: &Resource, replicas: u64) -> Result<()> {
+        let count = format!("--replicas={replicas}");
+        let workload = format!("{}/{}", resource.kind, resource.name);
+        let args = ["scale", &workload, "-n", &resource.namespace, &count];
+        self.kubectl.run(&args).await.map(drop)
+    }
+
+    /// Removes a resource, one that [`Self::restore`] would remove.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub async fn remove(&self, resource: &Resource) -> Result<()> {
         let args = [
             "delete",
             resource.kind,

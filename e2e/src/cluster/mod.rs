@@ -5,6 +5,7 @@ mod kubectl;
 mod pod;
 mod probes;
 mod snapshot;
+mod workload;
 
 use std::time::Instant;
 

@@ -183,7 +183,7 @@ async fn a_full_disk_is_said_and_outlived() {
     assert_eq!(stored(&agent).await.len(), kept, "it is still read");
     // Also by one that starts on the full disk.
     agent.kill().await;
-    let agent = Service::start(self::agent(disk.path())).await;
+    let agent = Service::start(disk.command(self::agent)).await;
     assert!(is_ready(&agent).await);
     assert_eq!(stored(&agent).await.len(), kept);
     let url = agent.url("");

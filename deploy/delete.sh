@@ -5,9 +5,10 @@ delete_everything() {
   local gone=()
   if delete_gateway_plugin; then gone+=("the gateway's plugin"); fi
   if [ "$namespace_state" = ours ] || [ "$namespace_state" = terminating ]; then
+    stop_renewing   # the lock goes with the namespace
+    locked=''
     quietly kubectl delete namespace "$namespace" --ignore-not-found --timeout "${timeout}s" ||
       die "the namespace $namespace is not gone after $timeout s" "Look at: kubectl get namespace $namespace -o yaml"
-    locked=''   # it went with the namespace
     gone+=("the namespace $namespace")
   fi
   # What a proof that was killed may have left.

@@ -7,7 +7,7 @@ preflight() {
   check_rights
   check_cluster
   if [ "$mode" = deploy ]; then
-    refuse_if_locked
+    await_lock
     if [ "$skip_build" = false ]; then
       check_build_tools
       check_container_tool
@@ -68,6 +68,7 @@ check_rights() {
   need list '' deployments.apps services pods
   need create '' namespaces
   local verb
+  for verb in get update delete; do need "$verb" "$namespace" leases.coordination.k8s.io; done
   for verb in create patch; do
     need "$verb" "$namespace" deployments.apps services serviceaccounts persistentvolumeclaims \
       poddisruptionbudgets.policy leases.coordination.k8s.io gateways.networking.istio.io \

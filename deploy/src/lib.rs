@@ -7,6 +7,8 @@ mod console;
 #[cfg(test)]
 mod installation;
 #[cfg(test)]
+mod lock;
+#[cfg(test)]
 mod manifest;
 #[cfg(test)]
 mod overlay;
@@ -16,6 +18,8 @@ mod plugins;
 mod push_filter;
 #[cfg(test)]
 mod routes;
+#[cfg(test)]
+mod standin;
 #[cfg(test)]
 mod traffic;
 #[cfg(test)]

@@ -32,6 +32,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/deploy/cluster.sh"
 . "$root/deploy/lock.sh"
 . "$root/deploy/registry.sh"
+. "$root/deploy/neighbours.sh"
 . "$root/deploy/preflight.sh"
 . "$root/deploy/images.sh"
 . "$root/deploy/istio.sh"

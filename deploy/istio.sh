@@ -7,6 +7,8 @@ istio_in_words() {
 
 install_istio() {
   if [ -n "$istio_namespace" ] && [ "$istio_mark" != installing ]; then
+    # Again, and now under the lock: the build may have taken minutes.
+    check_gateway_is_free
     ok "there already: $istio_version in $istio_namespace, left as it is"
     return
   fi

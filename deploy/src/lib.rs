@@ -11,11 +11,15 @@ mod lock;
 #[cfg(test)]
 mod manifest;
 #[cfg(test)]
+mod neighbours;
+#[cfg(test)]
 mod overlay;
 #[cfg(test)]
 mod plugins;
 #[cfg(test)]
 mod push_filter;
+#[cfg(test)]
+mod rights;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]

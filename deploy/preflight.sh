@@ -27,6 +27,11 @@ preflight_delete() {
   [ "$namespace_state" != foreign ] || die_foreign
   find_istio
   find_gateway
+  if [ -n "$istio_mark" ] && [ "$skip_istio" = false ]; then
+    need_istio_users
+    [ -z "$gateway_namespace" ] || need_neighbours
+    check_needs
+  fi
   ok "Kubernetes $kubernetes_version ($context), namespace $namespace"
 }
 

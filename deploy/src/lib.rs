@@ -27,4 +27,6 @@ mod standin;
 #[cfg(test)]
 mod traffic;
 #[cfg(test)]
+mod users;
+#[cfg(test)]
 mod workloads;

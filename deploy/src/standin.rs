@@ -34,7 +34,7 @@ impl StandIn {
     /// A bash that has the parts of deploy.sh and then runs `script`, its input open and its output kept.
     pub(crate) fn start(&self, script: &str) -> Child {
         let parts = "
-            for part in console cluster lock neighbours preflight images istio; do . deploy/$part.sh; done
+            for part in console cluster lock neighbours preflight images istio users; do . deploy/$part.sh; done
             namespace=faultline mode=deploy timeout=60 context=standin";
         let path = std::env::var("PATH").expect("a PATH");
         Command::new("bash")

@@ -52,6 +52,7 @@ pub const ALL: &[Case] = &[
     access_log::OUTCOME,
     analyze::CLEAN,
     healthy::NO_FAULT,
+    authorization::INSIDER,
     broken::DELETED,
     broken::WRONG_DIGEST,
     broken::GARBAGE,

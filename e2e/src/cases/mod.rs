@@ -1,6 +1,7 @@
 //! The cases, in the order they run: reads first, then what changes the mesh, the script last.
 
 mod access_log;
+mod again;
 mod analyze;
 mod annotations;
 mod authorization;
@@ -15,6 +16,7 @@ mod injection;
 mod limits;
 mod lost;
 mod mtls;
+mod neighbour;
 mod oci;
 mod push_filter;
 mod retries;
@@ -62,7 +64,8 @@ pub const ALL: &[Case] = &[
     examples::TRAFFIC_EXTENSION,
     examples::ENVOY_GATEWAY,
     lost::NOTHING_LOST,
-    deploy::AGAIN,
+    again::AGAIN,
     deploy::REFUSALS,
+    neighbour::NEIGHBOUR,
     deploy::DELETE,
 ];

@@ -1,6 +1,7 @@
 //! The mesh on Kubernetes, through `kubectl` and the ambient kubeconfig.
 
 mod changes;
+mod inventory;
 mod kubectl;
 mod outsider;
 mod pod;
@@ -14,6 +15,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 pub use self::changes::Resource;
+pub use self::inventory::Inventory;
 pub use self::kubectl::Kubectl;
 pub use self::pod::{Container, Pod};
 pub use self::snapshot::Snapshot;

@@ -18,7 +18,7 @@
 #   --skip-istio                    neither install nor remove Istio
 #   --dry-run                       render, let the server validate, change and build nothing
 #   --status                        show what is deployed; exit code 0 when all of it is ready
-#   --delete                        remove Faultline, and Istio too if this script installed it
+#   --delete                        remove Faultline, and Istio too if this script installed it and nobody else uses it
 #   --help                          this text
 #
 # Each option is also read from the environment: FAULTLINE_REGISTRY, FAULTLINE_SKIP_BUILD=true, and so on.
@@ -32,9 +32,11 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/deploy/cluster.sh"
 . "$root/deploy/lock.sh"
 . "$root/deploy/registry.sh"
+. "$root/deploy/neighbours.sh"
 . "$root/deploy/preflight.sh"
 . "$root/deploy/images.sh"
 . "$root/deploy/istio.sh"
+. "$root/deploy/users.sh"
 . "$root/deploy/apply.sh"
 . "$root/deploy/takeover.sh"
 . "$root/deploy/gateway.sh"

@@ -41,17 +41,20 @@ warn_if_unproved() {
     warn "$1 $2 is untested: Faultline was proved on $1 $3; what it does here, step \"Prove\" shows"
 }
 
-# Sets istio_namespace and istio_version (both empty where there is no Istio) and istio_mark: what this
-# script noted on the namespace when it installed Istio itself.
+# Sets istio_namespace and istio_version (both empty where there is no Istio), istio_mark and istio_brought: what
+# this script noted on the namespace when it installed Istio itself (istio.sh).
 find_istio() {
   local found image
-  istio_namespace='' istio_version='' istio_mark=''
+  istio_namespace='' istio_version='' istio_mark='' istio_brought=''
   found=$(ask get deployments -A -l app=istiod \
     -o 'jsonpath={range .items[*]}{.metadata.namespace}{" "}{.spec.template.spec.containers[0].image}{"\n"}{end}' | head -n 1)
   if [ -n "$found" ]; then
     read -r istio_namespace image <<<"$found"
     istio_version=${image##*:}
     istio_mark=$(ask get namespace "$istio_namespace" -o 'jsonpath={.metadata.annotations.faultline/istio}')
+    istio_brought=$(ask get namespace "$istio_namespace" -o 'jsonpath={.metadata.annotations.faultline/istio-brought}')
+    # An earlier deploy.sh noted nothing of that.
+    istio_brought=${istio_brought:-definitions namespace}
   elif [ -n "$(ask get mutatingwebhookconfigurations -l app=sidecar-injector -o name)" ]; then
     # A control plane that runs elsewhere: there, but not to be seen.
     istio_namespace=istio-system istio_version=unknown

@@ -40,7 +40,7 @@ close_console() {
   trap - EXIT INT TERM HUP
   if [ "$code" != 0 ]; then
     case $code in
-      130|143) complain "stopped by a signal${step_title:+ in step \"$step_title\"}" ;;
+      130|143) [ -e "$scratch/told" ] || complain "stopped by a signal${step_title:+ in step \"$step_title\"}" ;;
       *) [ -e "$scratch/told" ] || complain "step \"$step_title\" failed unexpectedly (exit code $code)" ;;
     esac
     [ "$mode" = status ] || show_log

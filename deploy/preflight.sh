@@ -8,7 +8,7 @@ preflight() {
   check_cluster
   warn_if_unproved Kubernetes "$kubernetes_version" "$proved_kubernetes"
   if [ "$mode" = deploy ]; then
-    refuse_if_locked
+    await_lock
     if [ "$skip_build" = false ]; then
       check_build_tools
       check_container_tool
@@ -22,12 +22,17 @@ preflight_delete() {
   check_tools
   need delete '' namespaces
   need get '' namespaces customresourcedefinitions.apiextensions.k8s.io
-  need list '' deployments.apps services pods
+  need list '' deployments.apps services pods customresourcedefinitions.apiextensions.k8s.io
   check_needs
   find_namespace
   [ "$namespace_state" != foreign ] || die_foreign
   find_istio
   find_gateway
+  if [ -n "$istio_mark" ] && [ "$skip_istio" = false ]; then
+    need_istio_users
+    [ -z "$gateway_namespace" ] || need_neighbours
+    check_needs
+  fi
   ok "Kubernetes $kubernetes_version ($context), namespace $namespace"
 }
 
@@ -39,15 +44,19 @@ check_tools() {
     die "the cluster runs Kubernetes $kubernetes_version; Faultline needs $oldest_kubernetes for native sidecars"
 }
 
-# need VERB NAMESPACE RESOURCE[.GROUP]...: notes what this run must be allowed to do; an empty namespace means all.
+# need VERB NAMESPACE RESOURCE[.GROUP|/PART]...: notes what this run must be allowed to do; an empty namespace means all.
 need() {
-  local verb=$1 where=$2 resource group
+  local verb=$1 where=$2 resource group part
   shift 2
   for resource in "$@"; do
-    group=''
-    case $resource in *.*) group=${resource#*.} ;; esac
-    printf -- '---\n{apiVersion: authorization.k8s.io/v1, kind: SelfSubjectAccessReview, spec: {resourceAttributes: {verb: "%s", group: "%s", resource: "%s", namespace: "%s"}}}\n' \
-      "$verb" "$group" "${resource%%.*}" "$where" >>"$scratch/needs"
+    group='' part=''
+    case $resource in
+      */*) part=${resource#*/} ;;
+      *.*) group=${resource#*.} ;;
+    esac
+    resource=${resource%%[./]*}
+    printf -- '---\n{apiVersion: authorization.k8s.io/v1, kind: SelfSubjectAccessReview, spec: {resourceAttributes: {verb: "%s", group: "%s", resource: "%s", subresource: "%s", namespace: "%s"}}}\n' \
+      "$verb" "$group" "$resource" "$part" "$where" >>"$scratch/needs"
   done
 }
 
@@ -55,28 +64,48 @@ need() {
 check_needs() {
   local denied verb resource where
   denied=$(kube create --validate=false -f "$scratch/needs" \
-    -o 'jsonpath={.status.allowed} {.spec.resourceAttributes.verb} {.spec.resourceAttributes.resource} {.spec.resourceAttributes.namespace}{"\n"}' 2>>"$log") ||
+    -o 'jsonpath={.status.allowed} {.spec.resourceAttributes.verb} {.spec.resourceAttributes.resource}/{.spec.resourceAttributes.subresource} {.spec.resourceAttributes.namespace}{"\n"}' 2>>"$log") ||
     die "the cluster does not say what you may do on it (context \"$context\")"
   : >"$scratch/needs"
   while read -r _ verb resource where; do
-    die "you may not $verb $resource${where:+ in the namespace $where} on this cluster (context \"$context\")" \
+    die "you may not $verb ${resource%/}${where:+ in the namespace $where} on this cluster (context \"$context\")" \
       "Ask its administrator, or use another context: kubectl config use-context NAME"
   done < <(grep -v '^true ' <<<"$denied")
 }
 
 check_rights() {
   need get '' namespaces nodes storageclasses.storage.k8s.io customresourcedefinitions.apiextensions.k8s.io
-  need list '' deployments.apps services pods
+  need list '' deployments.apps services pods customresourcedefinitions.apiextensions.k8s.io
   need create '' namespaces
   local verb
+  for verb in get update delete; do need "$verb" "$namespace" leases.coordination.k8s.io; done
   for verb in create patch; do
     need "$verb" "$namespace" deployments.apps statefulsets.apps services serviceaccounts persistentvolumeclaims \
       poddisruptionbudgets.policy leases.coordination.k8s.io gateways.networking.istio.io \
       virtualservices.networking.istio.io destinationrules.networking.istio.io \
       peerauthentications.security.istio.io authorizationpolicies.security.istio.io wasmplugins.extensions.istio.io
   done
+  if proof_is_wanted; then need_for_proof; fi
   check_needs
 }
+
+# What the proof does inside Faultline's namespace: it reads logs and statistics, asks proxies for their
+# configuration, and calls from one pod of its own, which a Job takes away again.
+need_for_proof() {
+  need list "$namespace" pods wasmplugins.extensions.istio.io
+  need get "$namespace" pods/log pods/proxy jobs.batch
+  need create "$namespace" pods/exec jobs.batch
+  need delete "$namespace" jobs.batch
+}
+
+# The same at the gateway.
+need_for_proof_at_gateway() {
+  need list "$gateway_namespace" pods
+  need get "$gateway_namespace" pods/log pods/proxy configmaps wasmplugins.extensions.istio.io
+  need create "$gateway_namespace" pods/exec
+}
+
+proof_is_wanted() { [ "$mode" = deploy ] && { [ "$skip_build" = false ] || [ -x "$suite" ]; }; }
 
 check_cluster() {
   find_namespace
@@ -86,6 +115,7 @@ check_cluster() {
   esac
   check_istio
   check_other_instance
+  check_gateway_is_free
   check_storage
 }
 
@@ -109,6 +139,9 @@ check_istio() {
       "Install one: https://istio.io/latest/docs/setup/additional-setup/gateway/"
   need create "$gateway_namespace" wasmplugins.extensions.istio.io
   need patch "$gateway_namespace" wasmplugins.extensions.istio.io
+  need list "$istio_namespace" configmaps
+  need_neighbours
+  if proof_is_wanted; then need_for_proof_at_gateway; fi
   check_needs
   warn_without_labels
 }

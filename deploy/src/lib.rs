@@ -7,7 +7,11 @@ mod console;
 #[cfg(test)]
 mod installation;
 #[cfg(test)]
+mod lock;
+#[cfg(test)]
 mod manifest;
+#[cfg(test)]
+mod neighbours;
 #[cfg(test)]
 mod overlay;
 #[cfg(test)]
@@ -15,11 +19,17 @@ mod plugins;
 #[cfg(test)]
 mod push_filter;
 #[cfg(test)]
+mod rights;
+#[cfg(test)]
 mod routes;
+#[cfg(test)]
+mod standin;
 #[cfg(test)]
 mod takeover;
 #[cfg(test)]
 mod traffic;
+#[cfg(test)]
+mod users;
 #[cfg(test)]
 mod versions;
 #[cfg(test)]

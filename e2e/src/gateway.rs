@@ -75,10 +75,14 @@ impl Gateway {
     }
 }
 
-/// A user agent that nobody else uses, so that a request can be found in an application's log.
+/// How the message of every entry begins that the suite posts.
+pub const TEST: &str = "faultline-e2e (a test: ";
+
+/// A user agent that nobody else uses, so that a request can be found in an application's log. The entries that the
+/// suite posts begin with it, so it says in plain words that they are tests ([`TEST`]).
 #[must_use]
 pub fn marker(case: &str) -> String {
-    format!("faultline-e2e/{case}/{}", Uuid::new_v4().simple())
+    format!("{TEST}{case} {})", Uuid::new_v4().simple())
 }
 
 #[cfg(test)]
@@ -101,7 +105,8 @@ mod tests {
     }
 
     #[test]
-    fn markers_differ() {
+    fn markers_differ_and_say_what_they_are() {
         assert_ne!(marker("a"), marker("a"));
+        assert!(marker("a").starts_with("faultline-e2e (a test: a "));
     }
 }

@@ -41,11 +41,11 @@ pub enum Proxy {
 /// Who calls from inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// custom-app's identity, in the mesh.
+    /// custom-app's identity, in the mesh; on a cluster a pod with that identity, which only the full tier plants.
     Insider,
     /// An identity of its own, in the mesh.
     Stranger,
-    /// Not in the mesh.
+    /// Not in the mesh: on a cluster the API server.
     Outsider,
 }
 

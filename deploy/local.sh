@@ -17,7 +17,7 @@ local_mode() {
 
   local target=${CARGO_TARGET_DIR:-$root/target}
   local program=$target/local/faultline-local
-  for argument in "${arguments[@]}"; do
+  for argument in "${arguments[@]+"${arguments[@]}"}"; do
     # Whoever only asks or ends needs no new build.
     case $argument in -h|--help|--status|--delete) skip=true ;; esac
   done
@@ -28,20 +28,14 @@ local_mode() {
     printf 'deploy.sh: nothing is built here yet: ./deploy.sh --local builds and starts it (its options: docs/local.md)\n' >&2
     exit 1
   fi
-  exec "$program" "${arguments[@]}"
+  exec "$program" "${arguments[@]+"${arguments[@]}"}"
 }
 
 build_local() {
   mode=local steps=5
   open_console
   step Build
-  local rust='https://sh.rustup.rs'
-  command -v cargo >/dev/null || die "Rust is not installed." "Install it: curl --proto '=https' --tlsv1.2 -sSf $rust | sh"
-  command -v cc >/dev/null || die "a C compiler is not installed." "Install it: apt-get install build-essential"
-  # It fetches Envoy, unless there is one.
-  if [ -z "${ENVOY:-}" ] && ! command -v envoy >/dev/null && ! command -v python3 >/dev/null; then
-    die "python3 is not installed, and it fetches Envoy." "Install it: apt-get install python3 python3-pip"
-  fi
+  requirements
   quietly in_root cargo build --profile local --locked -p custom-app -p log-agent -p faultline-e2e -p faultline-local ||
     die "the build failed."
   quietly in_root filter/build.sh || die "the build of the filter failed."

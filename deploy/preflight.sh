@@ -2,16 +2,14 @@
 # Everything that can be known to fail is found here, before anything is changed.
 
 preflight() {
-  check_tools
-  find_platform
+  check_version
   check_rights
   check_cluster
   warn_if_unproved Kubernetes "$kubernetes_version" "$proved_kubernetes"
   if [ "$mode" = deploy ]; then
     await_lock
     if [ "$skip_build" = false ]; then
-      check_build_tools
-      check_container_tool
+      check_architecture
       check_registry
     fi
   fi
@@ -19,7 +17,7 @@ preflight() {
 }
 
 preflight_delete() {
-  check_tools
+  check_version
   need delete '' namespaces
   need get '' namespaces customresourcedefinitions.apiextensions.k8s.io
   need list '' deployments.apps services pods customresourcedefinitions.apiextensions.k8s.io
@@ -36,10 +34,7 @@ preflight_delete() {
   ok "Kubernetes $kubernetes_version ($context), namespace $namespace"
 }
 
-check_curl() { command -v curl >/dev/null || die "curl is not installed" "Debian: apt-get install curl"; }
-
-check_tools() {
-  check_curl
+check_version() {
   at_least "$kubernetes_version" "$oldest_kubernetes" ||
     die "the cluster runs Kubernetes $kubernetes_version; Faultline needs $oldest_kubernetes for native sidecars"
 }
@@ -189,45 +184,12 @@ check_storage() {
     "Make one the default: kubectl annotate storageclass NAME storageclass.kubernetes.io/is-default-class=true"
 }
 
-# Sets machine and target: this machine's platform, as Kubernetes and as Rust call it.
-find_platform() {
-  machine=$(uname -m)
-  case $machine in
-    aarch64|arm64) machine=arm64 target=aarch64-unknown-linux-musl ;;
-    *) machine=amd64 target=x86_64-unknown-linux-musl ;;
-  esac
-}
-
-check_build_tools() {
+check_architecture() {
   local architectures
-  check_rust "$target" wasm32-unknown-unknown
   architectures=$(ask get nodes -o 'jsonpath={range .items[*]}{.status.nodeInfo.architecture}{"\n"}{end}' | sort -u | paste -sd, -)
   [ "$architectures" = "$machine" ] ||
     die "the cluster's nodes are $architectures, this machine builds for $machine" \
       "Build on a machine of that kind; then here: --skip-build"
-  command -v musl-gcc >/dev/null ||
-    die "musl-gcc, which links SQLite statically, is not installed" "Debian: apt-get install musl-tools"
-}
-
-# check_rust PLATFORM...
-check_rust() {
-  local platform advice="See https://rustup.rs"
-  [ "$mode" != deploy ] || advice="$advice, or deploy what is built already: --skip-build"
-  command -v cargo >/dev/null || die "cargo is not installed" "$advice"
-  for platform in "$@"; do
-    (cd "$root" && [ -d "$(rustc --print target-libdir --target "$platform" 2>>"$log")" ]) ||
-      die "Rust's target $platform is not installed" "In this folder: rustup target add $platform"
-  done
-}
-
-# Sets container_tool: the first that can build here. A docker client without a daemon cannot.
-check_container_tool() {
-  local tool
-  for tool in buildah podman docker; do
-    command -v "$tool" >/dev/null || continue
-    if "$tool" info >/dev/null 2>>"$log"; then container_tool=$tool; return; fi
-  done
-  die "no container tool works here" "Install buildah, podman or docker (with its daemon running)"
 }
 
 check_registry() {

@@ -31,20 +31,9 @@ push_filter() {
 }
 
 preflight_push_filter() {
-  check_curl
-  check_rust wasm32-unknown-unknown
+  requirements
   check_registry
-  case $form in
-    image) check_container_tool ;;
-    artifact) check_skopeo ;;
-  esac
   ok "$registry answers, $container_tool pushes"
-}
-
-check_skopeo() {
-  command -v skopeo >/dev/null || die "skopeo, which pushes an artifact, is not installed" \
-    "Debian: apt-get install skopeo. Or push an image: --as image"
-  container_tool=skopeo
 }
 
 # Sets image_filter, as REPOSITORY@sha256:….

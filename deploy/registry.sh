@@ -34,5 +34,5 @@ registry_digest() {
   case $registry in */*) path=${registry#*/}/ ;; esac
   registry_request "${path}faultline/$1/manifests/$2" -I -f \
     -H 'Accept: application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json' |
-    tr -d '\r' | sed -n 's/^docker-content-digest: *//Ip' || true
+    tr -d '\r' | awk 'tolower($1) == "docker-content-digest:" {print $2}' || true
 }

@@ -40,7 +40,10 @@ main() {
     cp "$target/wasm32-unknown-unknown/module/faultline_filter.wasm" "$fresh"
     chmod 644 "$fresh"
     mv "$fresh" "$module"
-    printf '%s %s %s\n' "$module" "$(wc -c <"$module")" "$(sha256sum "$module" | cut -d ' ' -f 1)"
+    printf '%s %d %s\n' "$module" "$(wc -c <"$module")" "$(sha256_of <"$module")"
 }
+
+# macOS has no sha256sum.
+sha256_of() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -d ' ' -f 1; }
 
 main "$@"

@@ -151,6 +151,7 @@ fn a_missing_kubectl_is_named() {
     let tools = TempDir::new().expect("a folder");
     for tool in [
         "bash", "env", "dirname", "hostname", "mkdir", "rm", "find", "awk", "tail", "tr", "date",
+        "curl",
     ] {
         let output = Command::new("bash")
             .args(["-c", "command -v \"$0\"", tool])

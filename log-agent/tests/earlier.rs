@@ -17,7 +17,9 @@ async fn serve(directory: &Path) -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/earlier/entries-1.db");
     std::fs::copy(file, directory.join("entries.db")).unwrap();
     let health = Health::default();
-    let store = SqliteStore::open(directory, None, Retain::default(), &health).await.unwrap();
+    let store = SqliteStore::open(directory, None, Retain::default(), &health)
+        .await
+        .unwrap();
     let metrics = Metrics::install().unwrap();
     let routes = log_agent::app(store, health, metrics, Duration::from_secs(30));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

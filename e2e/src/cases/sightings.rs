@@ -130,7 +130,26 @@ pub(super) fn bare_not_found(answer: &Answer) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Fails where a proxy has this answer from an upstream, by the header that Envoy's router adds then. The guard in front
+/// of custom-app marks its 404 as the gateway's does, so the mark does not say which of the two answered.
+///
+/// # Errors
+/// When the answer came from further inside.
+pub(super) fn made_by_the_gateway(answer: &Answer) -> anyhow::Result<()> {
+    if let Some(millis) = answer.header(FROM_UPSTREAM) {
+        bail!(
+            "the gateway let it pass: {FROM_UPSTREAM}: {millis}; {}",
+            answer.summary()
+        );
+    }
+    Ok(())
+}
+
+/// What Envoy's router adds to an answer of an upstream, and to no other.
+pub(super) const FROM_UPSTREAM: &str = "x-envoy-upstream-service-time";
+
 fn not_found(answer: &Answer) -> anyhow::Result<()> {
+    made_by_the_gateway(answer)?;
     let problem: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
     let media = answer.header("content-type").unwrap_or_default();
     if answer.status != 404

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::case::{Case, Tier};
-use crate::cases::sightings;
+use crate::cases::sightings::{self, FROM_UPSTREAM};
 use crate::cases::tricks::{Refusal, SPELLINGS, Spelling, Trick, UNSETTLED, tricks};
 use crate::environment::Environment;
 use crate::exchange::Answer;
@@ -17,8 +17,8 @@ pub(super) const NOT_FOUND: Case = Case {
     feature: "404",
     name: "not-found",
     tier: Tier::Quick,
-    claim: "60 and more unknown paths and tricks, byte by byte: 404 with the filter's mark or Envoy's own refusal, \
-            and none in custom-app's log",
+    claim: "60 and more unknown paths and tricks, byte by byte: 404 with the filter's mark or Envoy's own refusal, made by \
+            the gateway itself, and none in custom-app's log",
     run: |environment| Box::pin(not_found(environment)),
 };
 
@@ -84,9 +84,10 @@ async fn arrived(
         .gateway
         .send_raw(b"GET", b"/status", &control)
         .await?;
+    // with the header by which an answer of the gateway's own is told from one of custom-app's
     expect(
-        answer.status == 200,
-        "200 for the control request",
+        answer.status == 200 && answer.header(FROM_UPSTREAM).is_some(),
+        format!("200 with {FROM_UPSTREAM} for the control request"),
         answer.summary(),
         "custom-app",
     )?;
@@ -110,7 +111,10 @@ async fn arrived(
 fn refusal(trick: &Trick, answer: &Answer) -> Result<u16> {
     match (trick.refusal, answer.status) {
         // an answer to HEAD has no body to look into
-        (Refusal::Unknown, 404) if trick.method == "HEAD" => drop(sightings::mark(answer)?),
+        (Refusal::Unknown, 404) if trick.method == "HEAD" => {
+            sightings::made_by_the_gateway(answer)?;
+            sightings::mark(answer)?;
+        }
         (Refusal::Unknown | Refusal::Malformed, 404) => sightings::marked_not_found(answer)?,
         (Refusal::Malformed, 400)
         | (Refusal::TooLarge, 431)
@@ -242,6 +246,17 @@ mod tests {
         assert!(refusal(&trick(Refusal::Unknown), &answer(404, "other")).is_err());
         assert!(refusal(&trick(Refusal::Unknown), &answer(200, mark)).is_err());
         assert!(refusal(&trick(Refusal::TooLarge), &answer(404, mark)).is_err());
+        // the guard in front of custom-app says the same, but the gateway had let the request pass
+        let mut passed = answer(404, mark);
+        let header = (FROM_UPSTREAM.to_owned(), "1".to_owned());
+        passed.headers.push(header);
+        for method in ["GET", "HEAD"] {
+            let trick = Trick {
+                method,
+                ..trick(Refusal::Unknown)
+            };
+            assert!(refusal(&trick, &passed).is_err(), "{method}");
+        }
     }
 
     #[test]

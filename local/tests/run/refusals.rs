@@ -92,15 +92,12 @@ fn a_full_disk_is_named() {
     let Some(disk) = Disk::mount(4 * 1024 * 1024) else {
         return;
     };
-    let mut command = place.command(&[]);
-    command.env("FAULTLINE_STATE_DIR", disk.path().join("state"));
-    // Given twice, the last one counts: the flag of this place would win over the variable.
-    let mut bare = Command::new(program());
-    bare.args([
-        "--state-dir",
-        disk.path().join("state").to_str().unwrap(),
-        "--skip-proof",
-    ]);
+    let bare = disk.std_command(|folder| {
+        let mut command = Command::new(program());
+        command.arg("--state-dir").arg(folder.join("state"));
+        command.arg("--skip-proof");
+        command
+    });
     let told = refused(&place, bare);
     assert!(
         told.contains(
@@ -108,11 +105,7 @@ fn a_full_disk_is_named() {
         ),
         "{told}"
     );
-    assert_eq!(
-        fs::read_dir(disk.path()).unwrap().count(),
-        0,
-        "something is left"
-    );
+    assert!(disk.is_empty(), "something is left");
 }
 
 #[test]

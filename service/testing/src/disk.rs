@@ -1,9 +1,8 @@
 //! Disks that fill up: real ones, in memory.
 
-use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command as StdCommand, Stdio};
 
 use rustix::process::geteuid;
 use tempfile::TempDir;
@@ -52,7 +51,7 @@ impl Disk {
 
     fn held(bytes: u64, make: &[&str], entry: &'static [&'static str]) -> Option<Self> {
         let folder = tempfile::tempdir().expect("there is room for a directory");
-        let mut holder = std::process::Command::new("unshare")
+        let mut holder = StdCommand::new("unshare")
             .args(make)
             .args(["--", "sh", "-c", HOLDER])
             .arg(folder.path())
@@ -83,12 +82,17 @@ impl Disk {
     /// A command that is made of the disk's path, to be run where the disk is.
     pub fn command(&self, of: impl FnOnce(&Path) -> Command) -> Command {
         let command = of(self.folder.path());
-        let command = command.as_std();
-        let mut inside = Command::new("nsenter");
-        inside
-            .args(self.entering())
-            .arg(command.get_program())
-            .args(command.get_args());
+        self.inside(command.as_std()).into()
+    }
+
+    /// The same of a command that is waited for in the ordinary way.
+    pub fn std_command(&self, of: impl FnOnce(&Path) -> StdCommand) -> StdCommand {
+        self.inside(&of(self.folder.path()))
+    }
+
+    fn inside(&self, command: &StdCommand) -> StdCommand {
+        let mut inside = self.entering();
+        inside.arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
             match value {
                 Some(value) => inside.env(name, value),
@@ -98,10 +102,29 @@ impl Disk {
         inside
     }
 
+    fn entering(&self) -> StdCommand {
+        let mut command = StdCommand::new("nsenter");
+        command.arg(format!("--target={}", self.holder.id()));
+        command.args(self.entry).arg("--");
+        command
+    }
+
+    /// Whether nothing is on it.
+    pub fn is_empty(&self) -> bool {
+        let list = self
+            .entering()
+            .args(["ls", "-A"])
+            .arg(self.folder.path())
+            .output();
+        let list = list.expect("ls can be run");
+        assert!(list.status.success(), "{list:?}");
+        list.stdout.is_empty()
+    }
+
     /// From now on it has this many bytes.
     pub fn resize(&self, bytes: u64) {
-        let resized = std::process::Command::new("nsenter")
-            .args(self.entering())
+        let resized = self
+            .entering()
             // With its source named, mount passes on none of the options it has: their owner is not known inside.
             .args(["mount", "-t", "tmpfs", "-o"])
             .args([&format!("remount,size={bytes}"), "tmpfs"])
@@ -111,12 +134,6 @@ impl Disk {
             resized.is_ok_and(|status| status.success()),
             "cannot resize"
         );
-    }
-
-    fn entering(&self) -> impl Iterator<Item = impl AsRef<OsStr> + use<>> {
-        let target = format!("--target={}", self.holder.id());
-        let entry = self.entry.iter().map(|word| (*word).to_owned());
-        [target].into_iter().chain(entry).chain(["--".to_owned()])
     }
 }
 
@@ -164,6 +181,7 @@ mod tests {
         };
         let size = written(&disk, 2_000_000).await;
         assert!((900_000..=1_100_000).contains(&size), "{size}");
+        assert!(!disk.is_empty());
         assert_eq!(std::fs::read_dir(disk.folder.path()).unwrap().count(), 0);
         disk.resize(3_000_000);
         assert_eq!(written(&disk, 2_000_000).await, 2_000_000);
@@ -177,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_skipped_test_says_so_although_it_passes() {
-        let output = std::process::Command::new(std::env::current_exe().unwrap())
+        let output = StdCommand::new(std::env::current_exe().unwrap())
             .args(["--exact", "disk::tests::a_disk_or_a_word"])
             // no unshare there
             .env("PATH", "/nonexistent")

@@ -35,7 +35,7 @@ pub(super) struct Accepted {
 }
 
 impl Sent {
-    /// How many entries these replicas have accepted, and how many of them the log agent did not have yet.
+    /// The entries that a replica has accepted.
     pub(super) fn of<'a>(&'a self, source: &'a str) -> impl Iterator<Item = &'a Accepted> {
         self.accepted
             .iter()

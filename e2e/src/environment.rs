@@ -118,7 +118,7 @@ impl Mesh {
         }
     }
 
-    /// What decides how many requests may be under way to an application, for each proxy of a kind.
+    /// The worker threads and hosts that bound the requests to an application, for each proxy of a kind.
     ///
     /// # Errors
     /// When it cannot be read.

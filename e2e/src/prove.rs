@@ -23,7 +23,7 @@ pub struct Selection {
 pub struct Selected<'a> {
     /// In their order.
     pub cases: Vec<&'a Case>,
-    /// How many more there are that change the mesh, which was not allowed.
+    /// The number of further ones that change the mesh, which was not allowed.
     pub left_out: usize,
 }
 
@@ -102,12 +102,12 @@ pub async fn prove(
     })
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
-    /// Whether no case failed.
+    /// True when no case failed.
     pub holds: bool,
-    /// How many were proved, of how many, in one line.
+    /// The cases proved and all of them, as numbers, in one line.
     pub summary: String,
 }
 

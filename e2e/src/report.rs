@@ -134,7 +134,7 @@ impl Columns {
     }
 }
 
-/// How many cases were proved, and what was not.
+/// The sum of a run: the cases that were proved, and those that were not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Total {
     /// One line: `21 of 24 quick cases proved by real requests: 1 FAIL, 2 n/a`.

@@ -65,7 +65,7 @@ async fn delay(environment: &Environment) -> Outcome {
     Ok(format!("/log {delayed} ms{note}, /logs {healthy} ms{more}"))
 }
 
-/// What custom-app's proxies have counted of calls to the log agent's `/log`.
+/// The counts at custom-app's proxies of calls to the log agent's `/log`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Counts {
     delays: u64,

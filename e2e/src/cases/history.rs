@@ -9,7 +9,7 @@ use std::fmt;
 use crate::cases::sightings::mark;
 use crate::exchange::Reply;
 
-/// How often an entry is stored, by what its caller was told.
+/// The number of times that an entry is stored, as its caller may infer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Promise {
     /// Exactly once.
@@ -63,7 +63,7 @@ pub(super) struct History {
     pub(super) posted: BTreeMap<String, Promise>,
     /// The ids that custom-app logged as accepted.
     pub(super) logged: BTreeSet<String>,
-    /// What is stored in the end.
+    /// The entries at `/logs` in the end.
     pub(super) stored: Vec<Stored>,
 }
 
@@ -116,7 +116,7 @@ impl History {
         breaches
     }
 
-    /// How many messages have this promise.
+    /// The number of messages with this promise.
     pub(super) fn promised(&self, promise: Promise) -> usize {
         self.posted.values().filter(|it| **it == promise).count()
     }

@@ -36,7 +36,7 @@ pub(super) const BURST: Case = Case {
     run: |environment| Box::pin(burst(environment)),
 };
 
-/// What the DestinationRules say.
+/// The limits of the DestinationRules.
 const CONNECTIONS: u64 = 3;
 const PENDING: u64 = 5;
 const LEAST_BURST: u64 = 40;
@@ -49,7 +49,7 @@ const TRY: u64 = 380;
 const TIMEOUT: u64 = 950;
 const LOOK: &str = "destinationrule.yaml and log-destinationrule.yaml";
 
-/// How many requests gateways may let in during a burst.
+/// The most requests that gateways may let in during a burst.
 ///
 /// A proxy opens connections while it has fewer than the limit. Past it, each worker thread may still open the first
 /// one to each host, which has a pool of its own in each thread: of all pools one can have opened the first
@@ -121,7 +121,7 @@ struct Asked {
     answer: Answer,
 }
 
-/// What became of a burst.
+/// The requests of a burst, by how they ended.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Burst {
     timed_out: u64,
@@ -129,7 +129,7 @@ struct Burst {
     overflowed: u64,
     /// Turned away on a retry: let in before.
     on_retry: u64,
-    /// By when the last request had come to the gateway, at the latest, in ms.
+    /// The latest that the last request can have come to the gateway, in ms.
     lasted: u64,
 }
 

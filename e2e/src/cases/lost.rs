@@ -67,6 +67,7 @@ async fn nothing_lost(environment: &Environment) -> Outcome {
         calls.extend(one.context("a caller was lost")?);
     }
     environment.mesh.restore().await?;
+    log_becomes(environment, 504).await?;
 
     let history = History {
         posted: promises(&calls)?,

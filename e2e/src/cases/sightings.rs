@@ -20,7 +20,7 @@ const WRITTEN: Duration = Duration::from_secs(15);
 /// Where they are.
 const LOGS: &str = "`kubectl logs` of the application: one JSON line per request";
 
-/// What the filter calls `/log` at the gateway: `observe` of faultline-gateway.
+/// The filter's name for `/log` at the gateway: `observe` of faultline-gateway.
 pub(super) const FIRST_HOP: &str = "log";
 /// And `/log` of the log agent, at custom-app's own proxies: `observe` of custom-app-observe.
 pub(super) const SECOND_HOP: &str = "log_agent";
@@ -145,7 +145,7 @@ pub(super) fn made_by_the_gateway(answer: &Answer) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What Envoy's router adds to an answer of an upstream, and to no other.
+/// The header that Envoy's router adds to an answer of an upstream, and to no other.
 pub(super) const FROM_UPSTREAM: &str = "x-envoy-upstream-service-time";
 
 fn not_found(answer: &Answer) -> anyhow::Result<()> {

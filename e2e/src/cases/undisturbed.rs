@@ -8,10 +8,10 @@
 
 use crate::unmet::{Unmet, expect};
 
-/// How often to look before a figure counts as what the mesh does.
+/// The looks after which a figure counts as the mesh's own.
 const LOOKS: usize = 5;
 
-/// What a look came to, unless the claim is refuted.
+/// The result of a look that did not refute the claim.
 pub(super) enum Look<T> {
     /// It holds.
     Held(T),
@@ -23,7 +23,7 @@ pub(super) enum Look<T> {
 /// empty when the first look was enough.
 ///
 /// # Errors
-/// What a look refuted, or why the last one did not hold.
+/// The claim that a look refuted, or the reason why the last one did not hold.
 pub(super) async fn undisturbed<T>(
     mut look: impl AsyncFnMut() -> Result<Look<T>, Unmet>,
 ) -> Result<(T, String), Unmet> {
@@ -44,7 +44,7 @@ pub(super) async fn undisturbed<T>(
     }
 }
 
-/// Whether a duration lies within its bounds; too long may be the machine's.
+/// Judges a duration by its bounds; one that is too long may be the machine's.
 ///
 /// # Errors
 /// [`Unmet::Failed`] when it is too short.
@@ -62,7 +62,7 @@ pub(super) fn within(what: &str, millis: u64, least: u64, most: u64) -> Result<L
     }
 }
 
-/// Whether there were three attempts; a machine that is too busy for the third to begin in time has fewer.
+/// Judges a number of attempts; a machine that is too busy for the third to begin in time has fewer.
 ///
 /// # Errors
 /// [`Unmet::Failed`] when there were none, or more.

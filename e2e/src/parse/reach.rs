@@ -1,4 +1,4 @@
-//! What decides how many requests a proxy may have under way to a service, beside the limits themselves.
+//! The facts that bound the requests from a proxy to a service, beside the limits themselves.
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;

@@ -10,7 +10,7 @@ use crate::{
 use faultline_testbed::{Error, Prometheus, Vector};
 use std::{collections::BTreeSet, io::Write as _};
 
-/// What a value must be.
+/// The expected value.
 #[derive(Debug, Clone, Copy)]
 enum Value {
     /// Of a ratio or a count: exactly.
@@ -224,7 +224,7 @@ fn plain(expression: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// What differs between an answer and the rows it should have.
+/// Every difference between an answer and the rows it should have.
 fn differences(answer: &Vector, rows: &[Row]) -> Vec<String> {
     let mut differences = Vec::new();
     let mut expected = rows.to_vec();

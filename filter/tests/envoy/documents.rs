@@ -32,7 +32,7 @@ fn search(root: &Path, folder: &Path, found: &mut Vec<Document>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        // What is built or fetched, and what is hidden, is no document of ours.
+        // Build output, fetched packages and hidden folders hold no document of ours.
         if name.starts_with('.') || name == "target" || name == "node_modules" {
             continue;
         }

@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write as _, fs, net::SocketAddr, path::Path, time::Instant};
 use tokio::task::JoinSet;
 
-/// What `istio/` calls `/log` at the gateway, and `/log` of the log agent at custom-app's own proxy.
+/// The names in `istio/` of `/log` at the gateway, and of the log agent's `/log` at custom-app's own proxy.
 const FIRST_HOP: &str = "log";
 const SECOND_HOP: &str = "log_agent";
 
-/// How many requests of each kind there are. Each of the first has three tries.
+/// The requests of each kind. Each of the first has three tries.
 pub(crate) const TIMEOUTS: u32 = 7;
 pub(crate) const OKS: u32 = 4;
 pub(crate) const ERRORS: u32 = 2;
@@ -24,9 +24,9 @@ pub(crate) const UNKNOWN: u32 = 5;
 pub(crate) const OTHER_METHODS: u32 = 3;
 pub(crate) const ABORTS: u32 = 4;
 pub(crate) const TRIES: u32 = 3;
-/// How often a refused configuration is counted: in Envoy's trial, its main thread and its one worker.
+/// A refused configuration is counted so often: in Envoy's trial, its main thread and its one worker.
 pub(crate) const REFUSALS: u32 = 3;
-/// How long a try may take, in milliseconds.
+/// The time that a try has, in milliseconds.
 pub(crate) const TRY_MS: u32 = 500;
 
 /// Between two scrapes, in seconds.
@@ -42,7 +42,7 @@ pub(crate) const AFTER_FAULTS: u64 = FAULTS + 150;
 pub(crate) const AFTER_ABORTS: u64 = ABORTED + 150;
 pub(crate) const QUIET: u64 = ABORTED + 630;
 
-/// What Prometheus has, and what the clients saw besides.
+/// The samples for Prometheus, and the clients' own measurement.
 pub(crate) struct Scraped {
     pub(crate) samples: String,
     /// The longest that a client waited for a timeout, in milliseconds.
@@ -62,7 +62,7 @@ impl Pod {
         Self { name, envoy, pages }
     }
 
-    /// What it exports now is what a scrape gets from this time on.
+    /// A scrape from this time on gets what the proxy exports now.
     async fn scrape(&mut self, from: u64) {
         let page = self.envoy.prometheus().await.unwrap();
         self.pages.insert(from, page);

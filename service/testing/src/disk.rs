@@ -22,7 +22,7 @@ pub struct Disk {
 const HOLDER: &str =
     r#"mount -t tmpfs -o "size=$1" tmpfs "$0" && echo mounted && exec cat >/dev/null"#;
 
-/// How to make namespaces, and how to enter them.
+/// The flags that make namespaces, and those that enter them.
 const AS_ROOT: [&[&str]; 2] = [&["--mount"], &["--mount"]];
 const AS_ANYBODY: [&[&str]; 2] = [
     &["--user", "--map-root-user", "--mount"],
@@ -109,7 +109,7 @@ impl Disk {
         command
     }
 
-    /// Whether nothing is on it.
+    /// True when nothing is on it.
     pub fn is_empty(&self) -> bool {
         let list = self
             .entering()
@@ -158,7 +158,7 @@ fn skipped(reason: &str) {
 mod tests {
     use super::*;
 
-    /// How many of these bytes a file on the disk takes.
+    /// The number of these bytes that a file on the disk takes.
     async fn written(disk: &Disk, bytes: usize) -> u64 {
         let of = |folder: &Path| {
             let mut command = Command::new("sh");

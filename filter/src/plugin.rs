@@ -4,7 +4,7 @@ use crate::{
     host::Host,
     metrics::{Defined, Metrics},
 };
-use alloc::{format, rc::Rc, vec::Vec};
+use alloc::{rc::Rc, vec::Vec};
 use faultline_filter_core::Config;
 
 /// A configuration with the metrics it counts into.
@@ -53,9 +53,8 @@ impl Plugins {
                     Some(_) => "the one before stays",
                     None => "requests pass untouched",
                 };
-                host.log_error(&format!(
-                    "faultline: configuration refused, {consequence}: {error}"
-                ));
+                let line = ["faultline: configuration refused, ", consequence, ": ", &error.line()];
+                host.log_error(&line.concat());
                 self.defined.count_config_error(host);
                 before
             }

@@ -13,6 +13,7 @@ use crate::{
     pairs,
     vm::Vm,
 };
+use alloc::{vec, vec::Vec};
 use core::{cell::RefCell, ptr};
 use faultline_filter_core::problem::Problem;
 
@@ -131,6 +132,28 @@ unsafe extern "C" {
     fn proxy_record_metric(id: u32, value: u64) -> u32;
 }
 
+#[link(wasm_import_module = "wasi_snapshot_preview1")]
+unsafe extern "C" {
+    fn environ_sizes_get(count: *mut usize, size: *mut usize) -> u32;
+    fn environ_get(variables: *mut *mut u8, block: *mut u8) -> u32;
+}
+
+/// The environment of this VM: `NAME=value`, each with a NUL behind it.
+fn environment() -> Vec<u8> {
+    let (mut count, mut size) = (0, 0);
+    // SAFETY: both pointers are of local variables.
+    if unsafe { environ_sizes_get(&raw mut count, &raw mut size) } != 0 {
+        return Vec::new();
+    }
+    let mut variables = vec![ptr::null_mut(); count];
+    let mut block = vec![0; size];
+    // SAFETY: both have the sizes that the host has just named.
+    match unsafe { environ_get(variables.as_mut_ptr(), block.as_mut_ptr()) } {
+        0 => block,
+        _ => Vec::new(),
+    }
+}
+
 fn done(status: u32) -> Answer<()> {
     match status {
         0 => Ok(()),
@@ -158,6 +181,15 @@ impl Host for Proxy {
         const PLUGIN_CONFIGURATION: u32 = 7;
         given(|value, size| unsafe {
             proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, usize::MAX, value, size)
+        })
+    }
+
+    fn environment(&self, name: &str) -> Option<Vec<u8>> {
+        let block = environment();
+        let mut variables = block.split(|byte| *byte == 0);
+        variables.find_map(|variable| {
+            let rest = variable.strip_prefix(name.as_bytes())?;
+            Some(rest.strip_prefix(b"=")?.to_vec())
         })
     }
 

@@ -15,7 +15,7 @@ pub mod host;
 mod memory;
 mod metrics;
 pub mod pairs;
-mod plugin;
+pub mod plugin;
 mod stream;
 mod vm;
 

@@ -48,7 +48,10 @@ impl Memory {
             self.turn(size.next_power_of_two().max(FIRST_PAGE));
         }
         let start = self.used.get();
-        match start.checked_add(size).filter(|end| *end <= self.size.get()) {
+        match start
+            .checked_add(size)
+            .filter(|end| *end <= self.size.get())
+        {
             Some(end) => {
                 self.used.set(end);
                 self.live.set(self.live.get().saturating_add(1));
@@ -195,7 +198,11 @@ mod tests {
             assert_eq!(memory.page.get(), page);
         }
         drop(give(&memory, LARGEST_PAGE + 1, 1));
-        assert_eq!(memory.page.get(), page, "what no page holds stands beside it");
+        assert_eq!(
+            memory.page.get(),
+            page,
+            "what no page holds stands beside it"
+        );
         assert!(memory.allocate(usize::MAX).is_null());
     }
 
@@ -221,7 +228,10 @@ mod tests {
                 1 => live.clear(),
                 _ => live.push((byte, give(&memory, random.usize(0..3000), byte))),
             }
-            assert!(live.iter().all(|(byte, value)| value.iter().all(|it| it == byte)));
+            assert!(
+                live.iter()
+                    .all(|(byte, value)| value.iter().all(|it| it == byte))
+            );
         }
     }
 }

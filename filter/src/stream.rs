@@ -4,13 +4,12 @@ use crate::{
     host::{Headers, Host},
     metrics::Counted,
     pairs,
-    plugin::Plugin,
+    plugin::{Plugin, Role},
 };
-use alloc::rc::Rc;
 use core::time::Duration;
 use faultline_filter_core::{
-    Admission, Annotation, Config, Fallback, Flags, Observation, Origin, Outcome, Reads, Report,
-    flags::little_endian, problem,
+    Admission, Annotation, Config, Fallback, Flags, Name, Observation, Origin, Outcome, Reads,
+    Report, flags::little_endian, problem,
 };
 
 /// Whether a request goes on.
@@ -24,7 +23,7 @@ pub enum Action {
 
 /// The state of one request.
 pub(crate) struct Stream {
-    plugin: Rc<Plugin>,
+    role: Role,
     /// Once its route is known, and if that is observed.
     observed: Option<Observed>,
 }
@@ -48,15 +47,21 @@ struct Answered {
 }
 
 impl Stream {
-    pub(crate) fn new(plugin: Rc<Plugin>) -> Self {
+    pub(crate) fn new(role: Role) -> Self {
         Self {
-            plugin,
+            role,
             observed: None,
         }
     }
 
     pub(crate) fn on_request_headers(&mut self, host: &impl Host) -> Action {
-        let plugin = &*self.plugin;
+        let Role::Guard(plugin) = &self.role else {
+            return answer(
+                host,
+                "not_configured",
+                &problem::not_configured(&Name::default()),
+            );
+        };
         let name = &plugin.config.name;
         match admit(host, &plugin.config) {
             Admission::OtherHost => Action::Continue,
@@ -84,13 +89,13 @@ impl Stream {
     }
 
     pub(crate) fn on_response_headers(&mut self, host: &impl Host) {
-        let Some(observed) = &mut self.observed else {
+        let (Role::Guard(plugin), Some(observed)) = (&self.role, &mut self.observed) else {
             return;
         };
         if observed.by.annotation == Annotation::None {
             return;
         }
-        let name = &self.plugin.config.name;
+        let name = &plugin.config.name;
         let attempts = attempts(host);
         // Without a try no upstream can have answered.
         let details = attempts.and_then(|_| host.property("response\0code_details").ok());
@@ -106,14 +111,22 @@ impl Stream {
             attempts,
         });
         // A header map that refuses a header keeps those it has.
-        let _ = host.add_header(Headers::Response, "proxy-status", &report.proxy_status(name));
-        let _ = host.add_header(Headers::Response, "server-timing", &report.server_timing(name));
+        let _ = host.add_header(
+            Headers::Response,
+            "proxy-status",
+            &report.proxy_status(name),
+        );
+        let _ = host.add_header(
+            Headers::Response,
+            "server-timing",
+            &report.server_timing(name),
+        );
     }
 
     pub(crate) fn on_log(&mut self, host: &impl Host) {
         // Without its request phase a request has no route, and nothing is known to count. And
         // one that is logged twice is counted once.
-        let Some(observed) = self.observed.take() else {
+        let (Role::Guard(plugin), Some(observed)) = (&self.role, self.observed.take()) else {
             return;
         };
         let flags = flags(host);
@@ -129,7 +142,7 @@ impl Stream {
             was_delayed: flags.intersects(Flags::DI),
             duration_ms: observed.elapsed(host).map(|elapsed| elapsed / 1_000_000),
         };
-        self.plugin.metrics.count(host, observed.by.slot, &exchange);
+        plugin.metrics.count(host, observed.by.slot, &exchange);
     }
 }
 
@@ -165,13 +178,16 @@ fn refuse<'p>(
 ) -> Action {
     match plugin.config.fallback {
         Fallback::Observe => Action::Continue,
-        Fallback::Enforce => {
-            leave_outcome(host, outcome);
-            // The host takes every answer; if it did not, the request would still not go on.
-            let _ = host.answer(&problem());
-            Action::Pause
-        }
+        Fallback::Enforce => answer(host, outcome, &problem()),
     }
+}
+
+/// Answers a request, which goes no further.
+fn answer(host: &impl Host, outcome: &str, problem: &problem::Problem<'_>) -> Action {
+    leave_outcome(host, outcome);
+    // The host takes every answer; if it did not, the request would still not go on.
+    let _ = host.answer(problem);
+    Action::Pause
 }
 
 /// Leaves the outcome where access logs find it, as `%FILTER_STATE(wasm.faultline.outcome:PLAIN)%`.

@@ -113,7 +113,12 @@ mod tests {
 
     #[test]
     fn a_host_is_compared_without_case_port_and_last_dot() {
-        let hosts = hosts(&["shop.example.com", "*.Shop.Example.com", "[::1]", "10.0.0.1"]);
+        let hosts = hosts(&[
+            "shop.example.com",
+            "*.Shop.Example.com",
+            "[::1]",
+            "10.0.0.1",
+        ]);
         for authority in [
             "shop.example.com",
             "SHOP.example.COM",
@@ -127,7 +132,10 @@ mod tests {
             "[::1]:80",
             "10.0.0.1:80",
         ] {
-            assert!(hosts.contains_by(|| Some(authority.as_bytes())), "{authority}");
+            assert!(
+                hosts.contains_by(|| Some(authority.as_bytes())),
+                "{authority}"
+            );
         }
         for authority in [
             "",
@@ -142,9 +150,15 @@ mod tests {
             "[::2]:80",
             "\u{e9}",
         ] {
-            assert!(!hosts.contains_by(|| Some(authority.as_bytes())), "{authority}");
+            assert!(
+                !hosts.contains_by(|| Some(authority.as_bytes())),
+                "{authority}"
+            );
         }
-        assert!(hosts.contains_by(|| None), "a request without a host is guarded");
+        assert!(
+            hosts.contains_by(|| None),
+            "a request without a host is guarded"
+        );
     }
 
     #[test]
@@ -157,8 +171,22 @@ mod tests {
     fn names_that_are_none_are_refused() {
         let long = "a.".repeat(126);
         for name in [
-            "", "*", "*.", "*a.b", "a.*", "a:80", "a..b", ".a", "a.", "a/b", "a b", "[", "[]",
-            "[::1]:80", "é", &(long.clone() + "bc"),
+            "",
+            "*",
+            "*.",
+            "*a.b",
+            "a.*",
+            "a:80",
+            "a..b",
+            ".a",
+            "a.",
+            "a/b",
+            "a b",
+            "[",
+            "[]",
+            "[::1]:80",
+            "é",
+            &(long.clone() + "bc"),
         ] {
             assert!(Hosts::default().add(name).is_err(), "{name}");
         }

@@ -102,7 +102,8 @@ impl<'t> Node<'t, '_> {
                 let lines = bytes.split_at(read).0.split(|byte| *byte == b'\n');
                 let (line, column) = lines.fold((0, 0), |(line, _), text| (line + 1, text.len()));
                 let mut error = not_json(&key, &error);
-                error.problem += &around_number(", at line ", line, &around_number(" column ", column, ""));
+                error.problem +=
+                    &around_number(", at line ", line, &around_number(" column ", column, ""));
                 Err(error)
             }
         }

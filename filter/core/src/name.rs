@@ -64,7 +64,15 @@ impl Default for Name {
 }
 
 fn refusal(name: &str, error: &str, outcome: &str) -> String {
-    [name, "; error=", error, "; details=\"outcome=", outcome, "\""].concat()
+    [
+        name,
+        "; error=",
+        error,
+        "; details=\"outcome=",
+        outcome,
+        "\"",
+    ]
+    .concat()
 }
 
 #[cfg(test)]

@@ -113,8 +113,7 @@ impl Routes {
 
     /// The methods that a route takes; `None` for any.
     pub(crate) fn methods(&self, entry: &Entry) -> Option<&Methods> {
-        self.methods
-            .get(usize::from(entry.methods).checked_sub(1)?)
+        self.methods.get(usize::from(entry.methods).checked_sub(1)?)
     }
 
     /// Whether any route takes some methods only.

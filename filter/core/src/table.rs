@@ -195,9 +195,17 @@ mod tests {
     fn equal_routes_are_found_wherever_they_stand() {
         let equal = |routes| RouteTable::new(routes).unwrap_err();
         let pair = |first, second| Equal { first, second };
-        assert_eq!(equal(vec![exact("/a"), exact("/b"), exact("/a")]), pair(0, 2));
         assert_eq!(
-            equal(vec![prefix("/b/"), exact("/z"), prefix("/a/"), prefix("/b/")]),
+            equal(vec![exact("/a"), exact("/b"), exact("/a")]),
+            pair(0, 2)
+        );
+        assert_eq!(
+            equal(vec![
+                prefix("/b/"),
+                exact("/z"),
+                prefix("/a/"),
+                prefix("/b/")
+            ]),
             pair(0, 3)
         );
         assert_eq!(

@@ -25,9 +25,8 @@ fn is_brace(byte: u8) -> bool {
 ///
 /// Its literal segments follow the rules of an exact path ([`path::configured_problem`]).
 pub fn configured_problem(text: &str) -> Option<&'static str> {
-    let is_misplaced = |segment: &[u8]| {
-        segment.iter().copied().any(is_brace) && !is_parameter(segment)
-    };
+    let is_misplaced =
+        |segment: &[u8]| segment.iter().copied().any(is_brace) && !is_parameter(segment);
     if segments(text.as_bytes()).any(is_misplaced) {
         return Some("must have each parameter as a whole segment, such as /{id}/");
     }
@@ -99,16 +98,16 @@ impl Shape {
     /// Whether `template` has this shape and matches `path`, a path of as many segments.
     fn matches(self, template: &[u8], path: &[u8]) -> bool {
         Self::of(template) == self
-            && segments(template)
-                .zip(segments(path))
-                .enumerate()
-                .all(|(place, (written, asked))| match self.is_parameter(place) {
+            && segments(template).zip(segments(path)).enumerate().all(
+                |(place, (written, asked))| match self.is_parameter(place) {
                     true => !asked.is_empty(),
                     false => written == asked,
-                })
+                },
+            )
     }
 }
 
+/// The segments of a path behind its first slash.
 fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     let path = path.strip_prefix(b"/").unwrap_or(path);
     path.split(|byte| *byte == b'/')
@@ -152,15 +151,20 @@ impl Templates {
 
     /// The place of the template that takes `path`, an unambiguous path.
     pub(crate) fn find<'t>(&self, path: &[u8], text: impl Fn(u32) -> &'t [u8]) -> Option<u32> {
+        if path.first() != Some(&b'/') {
+            return None;
+        }
         let segments = segments(path).count();
         let first = self
             .shapes
             .partition_point(|shape| shape.segments < segments);
-        let mut fitting = self.shapes.iter().skip(first);
-        fitting.by_ref().take_while(|shape| shape.segments == segments).find_map(|shape| {
-            let matches = |place| shape.matches(text(place), path);
-            self.places.find(shape.hash(path), matches)
-        })
+        let fitting = self.shapes.iter().skip(first);
+        fitting
+            .take_while(|shape| shape.segments == segments)
+            .find_map(|shape| {
+                let matches = |place| shape.matches(text(place), path);
+                self.places.find(shape.hash(path), matches)
+            })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -242,6 +246,9 @@ mod tests {
         let deep = |segments: usize| "/{a}".repeat(segments);
         assert_eq!(configured_problem(&deep(MAX_SEGMENTS)), None);
         assert!(configured_problem(&deep(MAX_SEGMENTS + 1)).is_some());
-        assert_eq!(Shape::of(deep(MAX_SEGMENTS).as_bytes()).parameters, u32::MAX);
+        assert_eq!(
+            Shape::of(deep(MAX_SEGMENTS).as_bytes()).parameters,
+            u32::MAX
+        );
     }
 }

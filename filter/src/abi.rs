@@ -9,17 +9,12 @@
 
 use crate::{
     host::{Answer, Headers, Host, MetricId, MetricKind, Status},
+    memory::{Given, Memory},
     pairs,
-    scratch::Scratch,
     vm::Vm,
 };
-use core::{
-    alloc::Layout,
-    cell::{RefCell, UnsafeCell},
-    ops::Deref,
-    ptr::{self, NonNull},
-    slice,
-};
+use alloc::{vec, vec::Vec};
+use core::{cell::RefCell, ptr};
 use faultline_filter_core::problem::Problem;
 
 #[global_allocator]
@@ -81,70 +76,12 @@ extern "C" fn proxy_on_delete(id: u32) {
     with_vm(|vm| vm.on_delete(id));
 }
 
-/// Where the host writes short values: one page holds a long path and more.
-const SCRATCH_SIZE: usize = 4096;
-static SCRATCH: Single<Scratch> = Single(Scratch::new(SCRATCH_SIZE));
-static SCRATCH_BYTES: Single<UnsafeCell<[u8; SCRATCH_SIZE]>> =
-    Single(UnsafeCell::new([0; SCRATCH_SIZE]));
-
-fn scratch_start() -> *mut u8 {
-    SCRATCH_BYTES.0.get().cast()
-}
+static MEMORY: Single<Memory> = Single(Memory::new());
 
 /// Memory for a value that the host is about to give.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
-    if size == 0 {
-        return ptr::null_mut();
-    }
-    match (SCRATCH.0.take(size), Bytes::layout(size)) {
-        (Some(offset), _) => scratch_start().wrapping_add(offset),
-        // SAFETY: the layout is not empty.
-        (None, Some(layout)) => unsafe { alloc::alloc::alloc(layout) },
-        (None, None) => ptr::null_mut(),
-    }
-}
-
-/// A value the host gave, in memory of [`proxy_on_memory_allocate`].
-struct Bytes {
-    start: NonNull<u8>,
-    length: usize,
-}
-
-impl Bytes {
-    fn layout(size: usize) -> Option<Layout> {
-        Layout::array::<u8>(size).ok()
-    }
-}
-
-impl Deref for Bytes {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        // SAFETY: the host has written so many bytes there, and until the drop nobody else does.
-        unsafe { slice::from_raw_parts(self.start.as_ptr(), self.length) }
-    }
-}
-
-impl AsRef<[u8]> for Bytes {
-    fn as_ref(&self) -> &[u8] {
-        self
-    }
-}
-
-impl Drop for Bytes {
-    fn drop(&mut self) {
-        let start = self.start.as_ptr();
-        let first = scratch_start();
-        if (first..first.wrapping_add(SCRATCH_SIZE)).contains(&start) {
-            SCRATCH.0.give_back();
-        } else if self.length > 0
-            && let Some(layout) = Self::layout(self.length)
-        {
-            // SAFETY: what is not in the scratch memory came from the allocator, in this layout.
-            unsafe { alloc::alloc::dealloc(start, layout) }
-        }
-    }
+    MEMORY.0.allocate(size)
 }
 
 #[link(wasm_import_module = "env")]
@@ -195,6 +132,28 @@ unsafe extern "C" {
     fn proxy_record_metric(id: u32, value: u64) -> u32;
 }
 
+#[link(wasm_import_module = "wasi_snapshot_preview1")]
+unsafe extern "C" {
+    fn environ_sizes_get(count: *mut usize, size: *mut usize) -> u32;
+    fn environ_get(variables: *mut *mut u8, block: *mut u8) -> u32;
+}
+
+/// The environment of this VM: `NAME=value`, each with a NUL behind it.
+fn environment() -> Vec<u8> {
+    let (mut count, mut size) = (0, 0);
+    // SAFETY: both pointers are of local variables.
+    if unsafe { environ_sizes_get(&raw mut count, &raw mut size) } != 0 {
+        return Vec::new();
+    }
+    let mut variables = vec![ptr::null_mut(); count];
+    let mut block = vec![0; size];
+    // SAFETY: both have the sizes that the host has just named.
+    match unsafe { environ_get(variables.as_mut_ptr(), block.as_mut_ptr()) } {
+        0 => block,
+        _ => Vec::new(),
+    }
+}
+
 fn done(status: u32) -> Answer<()> {
     match status {
         0 => Ok(()),
@@ -202,18 +161,12 @@ fn done(status: u32) -> Answer<()> {
     }
 }
 
-/// What `call` has the host give.
-fn given(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Answer<Bytes> {
+/// The value that `call` has the host give.
+fn given(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Answer<Given<'static>> {
     let (mut start, mut length) = (ptr::null_mut(), 0);
     done(call(&raw mut start, &raw mut length))?;
-    Ok(match NonNull::new(start) {
-        Some(start) => Bytes { start, length },
-        // An empty value needs no memory.
-        None => Bytes {
-            start: NonNull::dangling(),
-            length: 0,
-        },
-    })
+    // SAFETY: the host has asked `proxy_on_memory_allocate` for it, and has filled it.
+    Ok(unsafe { MEMORY.0.given(start, length) })
 }
 
 /// The proxy around this VM.
@@ -222,20 +175,29 @@ struct Proxy;
 // SAFETY, of every call here: the pointers are of live values with the sizes beside them, which
 // the host reads, or of local variables, which it writes before it returns.
 impl Host for Proxy {
-    type Bytes = Bytes;
+    type Bytes = Given<'static>;
 
-    fn configuration(&self) -> Answer<Bytes> {
+    fn configuration(&self) -> Answer<Given<'static>> {
         const PLUGIN_CONFIGURATION: u32 = 7;
         given(|value, size| unsafe {
             proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, usize::MAX, value, size)
         })
     }
 
-    fn headers(&self, of: Headers) -> Answer<Bytes> {
+    fn environment(&self, name: &str) -> Option<Vec<u8>> {
+        let block = environment();
+        let mut variables = block.split(|byte| *byte == 0);
+        variables.find_map(|variable| {
+            let rest = variable.strip_prefix(name.as_bytes())?;
+            Some(rest.strip_prefix(b"=")?.to_vec())
+        })
+    }
+
+    fn headers(&self, of: Headers) -> Answer<Given<'static>> {
         given(|value, size| unsafe { proxy_get_header_map_pairs(of as u32, value, size) })
     }
 
-    fn header(&self, of: Headers, name: &str) -> Answer<Bytes> {
+    fn header(&self, of: Headers, name: &str) -> Answer<Given<'static>> {
         given(|value, size| unsafe {
             proxy_get_header_map_value(of as u32, name.as_ptr(), name.len(), value, size)
         })
@@ -253,7 +215,7 @@ impl Host for Proxy {
         })
     }
 
-    fn property(&self, path: &str) -> Answer<Bytes> {
+    fn property(&self, path: &str) -> Answer<Given<'static>> {
         given(|value, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), value, size) })
     }
 

@@ -1,5 +1,6 @@
 //! What the filter asks of its host.
 
+use alloc::vec::Vec;
 use core::ops::Deref;
 use faultline_filter_core::problem::Problem;
 
@@ -41,6 +42,9 @@ pub trait Host {
 
     /// The plugin's configuration, while it is being configured.
     fn configuration(&self) -> Answer<Self::Bytes>;
+
+    /// The value of a variable of the environment.
+    fn environment(&self, name: &str) -> Option<Vec<u8>>;
 
     /// All headers, as [`crate::pairs`] reads them.
     fn headers(&self, of: Headers) -> Answer<Self::Bytes>;

@@ -11,17 +11,11 @@ extern crate alloc;
 mod abi;
 mod contexts;
 pub mod host;
+#[cfg(any(target_arch = "wasm32", test))]
+mod memory;
 mod metrics;
 pub mod pairs;
-mod plugin;
-#[cfg_attr(
-    not(any(target_arch = "wasm32", test)),
-    expect(
-        dead_code,
-        reason = "only the binary interface gets memory from the host"
-    )
-)]
-mod scratch;
+pub mod plugin;
 mod stream;
 mod vm;
 

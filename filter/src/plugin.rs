@@ -4,7 +4,7 @@ use crate::{
     host::Host,
     metrics::{Defined, Metrics},
 };
-use alloc::{format, rc::Rc, vec::Vec};
+use alloc::{rc::Rc, vec::Vec};
 use faultline_filter_core::Config;
 
 /// A configuration with the metrics it counts into.
@@ -12,6 +12,20 @@ pub(crate) struct Plugin {
     pub(crate) config: Config,
     pub(crate) metrics: Metrics,
 }
+
+/// What a plugin does with its requests.
+#[derive(Clone)]
+pub(crate) enum Role {
+    /// It takes them through its configuration.
+    Guard(Rc<Plugin>),
+    /// It never had a valid configuration, and answers 503 to all of them.
+    Refuse,
+}
+
+/// The variable of the environment (in Istio, `vmConfig.env` of the WasmPlugin) that decides over
+/// requests while there has been no valid configuration: `pass` or `refuse`. It can be read when the
+/// configuration cannot.
+pub const UNCONFIGURED: &str = "FAULTLINE_UNCONFIGURED";
 
 /// What the plugins of this VM share: the metrics defined so far, and the last good configuration
 /// of each plugin, by the plugin's name.
@@ -32,8 +46,9 @@ impl Plugins {
     }
 
     /// Takes the configuration that the host has now, or refuses it with a line in the log that
-    /// names the key; then it is the one before, or none if there was none.
-    pub(crate) fn configure(&mut self, host: &impl Host) -> Option<Rc<Plugin>> {
+    /// names the key; then it is the one before. If there was none, [`UNCONFIGURED`] decides; `None`
+    /// lets requests pass.
+    pub(crate) fn configure(&mut self, host: &impl Host) -> Option<Role> {
         let name = host.property("plugin_name").ok();
         let name = name.as_deref().filter(|name| !name.is_empty());
         // Without any bytes the parser says that the configuration is missing.
@@ -45,19 +60,25 @@ impl Plugins {
                 if let Some(name) = name {
                     self.remember(name, Rc::clone(&plugin));
                 }
-                Some(plugin)
+                Some(Role::Guard(plugin))
             }
             Err(error) => {
-                let before = name.and_then(|name| self.recall(name));
-                let consequence = match before {
-                    Some(_) => "the one before stays",
+                let before = name.and_then(|name| self.recall(name)).map(Role::Guard);
+                let role = before.or_else(|| refuses_unconfigured(host).then_some(Role::Refuse));
+                let consequence = match role {
+                    Some(Role::Guard(_)) => "the one before stays",
+                    Some(Role::Refuse) => "requests get 503",
                     None => "requests pass untouched",
                 };
-                host.log_error(&format!(
-                    "faultline: configuration refused, {consequence}: {error}"
-                ));
+                let line = [
+                    "faultline: configuration refused, ",
+                    consequence,
+                    ": ",
+                    &error.line(),
+                ];
+                host.log_error(&line.concat());
                 self.defined.count_config_error(host);
-                before
+                role
             }
         }
     }
@@ -70,5 +91,23 @@ impl Plugins {
     fn recall(&self, name: &[u8]) -> Option<Rc<Plugin>> {
         let (_, plugin) = self.good.iter().find(|(known, _)| known == name)?;
         Some(Rc::clone(plugin))
+    }
+}
+
+/// Whether the environment asks for requests to be refused. A value that is neither counts as
+/// `refuse`: whoever sets the variable does not want requests to pass by mistake.
+fn refuses_unconfigured(host: &impl Host) -> bool {
+    match host.environment(UNCONFIGURED).as_deref() {
+        None | Some(b"pass") => false,
+        Some(b"refuse") => true,
+        Some(_) => {
+            let line = [
+                "faultline: ",
+                UNCONFIGURED,
+                " is neither pass nor refuse: refuse is taken",
+            ];
+            host.log_error(&line.concat());
+            true
+        }
     }
 }

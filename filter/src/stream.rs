@@ -4,13 +4,12 @@ use crate::{
     host::{Headers, Host},
     metrics::Counted,
     pairs,
-    plugin::Plugin,
+    plugin::{Plugin, Role},
 };
-use alloc::rc::Rc;
 use core::time::Duration;
 use faultline_filter_core::{
-    Admission, Fallback, Flags, Origin, Outcome, Report, RouteTable, Slot, flags::little_endian,
-    problem,
+    Admission, Annotation, Config, Fallback, Flags, Name, Observation, Origin, Outcome, Reads,
+    Report, flags::little_endian, problem,
 };
 
 /// Whether a request goes on.
@@ -24,7 +23,7 @@ pub enum Action {
 
 /// The state of one request.
 pub(crate) struct Stream {
-    plugin: Rc<Plugin>,
+    role: Role,
     /// Once its route is known, and if that is observed.
     observed: Option<Observed>,
 }
@@ -32,15 +31,15 @@ pub(crate) struct Stream {
 /// What is known of an observed request. Asking the host costs more than all else here, so that
 /// what was asked once is kept.
 struct Observed {
-    /// Where its outcome is counted.
-    slot: Slot,
+    /// How its route is observed.
+    by: Observation,
     /// When it came, in nanoseconds since 1970.
     start: Option<u64>,
     /// Once its response's headers have gone out.
     answered: Option<Answered>,
 }
 
-/// What does not change after a response's headers.
+/// Status and attempt count, cached at response headers because they are final then.
 #[derive(Clone, Copy)]
 struct Answered {
     status: Option<u16>,
@@ -48,19 +47,27 @@ struct Answered {
 }
 
 impl Stream {
-    pub(crate) fn new(plugin: Rc<Plugin>) -> Self {
+    pub(crate) fn new(role: Role) -> Self {
         Self {
-            plugin,
+            role,
             observed: None,
         }
     }
 
     pub(crate) fn on_request_headers(&mut self, host: &impl Host) -> Action {
-        let plugin = &*self.plugin;
-        match admit(host, &plugin.config.routes) {
-            Admission::Allowed(slot) => {
-                self.observed = slot.map(|slot| Observed {
-                    slot,
+        let Role::Guard(plugin) = &self.role else {
+            return answer(
+                host,
+                "not_configured",
+                &problem::not_configured(&Name::default()),
+            );
+        };
+        let name = &plugin.config.name;
+        match admit(host, &plugin.config) {
+            Admission::OtherHost => Action::Continue,
+            Admission::Allowed(observation) => {
+                self.observed = observation.map(|by| Observed {
+                    by,
                     start: host.now().ok(),
                     answered: None,
                 });
@@ -68,21 +75,27 @@ impl Stream {
             }
             Admission::Unknown => {
                 plugin.metrics.count_unknown_route(host);
-                refuse(host, plugin, "unknown_route", problem::unknown_route)
+                refuse(host, plugin, "unknown_route", || {
+                    problem::unknown_route(name)
+                })
             }
             Admission::MethodNotAllowed(methods) => {
                 plugin.metrics.count_method_not_allowed(host);
                 refuse(host, plugin, "method_not_allowed", || {
-                    problem::method_not_allowed(methods)
+                    problem::method_not_allowed(name, methods)
                 })
             }
         }
     }
 
     pub(crate) fn on_response_headers(&mut self, host: &impl Host) {
-        let Some(observed) = &mut self.observed else {
+        let (Role::Guard(plugin), Some(observed)) = (&self.role, &mut self.observed) else {
             return;
         };
+        if observed.by.annotation == Annotation::None {
+            return;
+        }
+        let name = &plugin.config.name;
         let attempts = attempts(host);
         // Without a try no upstream can have answered.
         let details = attempts.and_then(|_| host.property("response\0code_details").ok());
@@ -98,14 +111,22 @@ impl Stream {
             attempts,
         });
         // A header map that refuses a header keeps those it has.
-        let _ = host.add_header(Headers::Response, "proxy-status", &report.proxy_status());
-        let _ = host.add_header(Headers::Response, "server-timing", &report.server_timing());
+        let _ = host.add_header(
+            Headers::Response,
+            "proxy-status",
+            &report.proxy_status(name),
+        );
+        let _ = host.add_header(
+            Headers::Response,
+            "server-timing",
+            &report.server_timing(name),
+        );
     }
 
     pub(crate) fn on_log(&mut self, host: &impl Host) {
         // Without its request phase a request has no route, and nothing is known to count. And
         // one that is logged twice is counted once.
-        let Some(observed) = self.observed.take() else {
+        let (Role::Guard(plugin), Some(observed)) = (&self.role, self.observed.take()) else {
             return;
         };
         let flags = flags(host);
@@ -121,7 +142,7 @@ impl Stream {
             was_delayed: flags.intersects(Flags::DI),
             duration_ms: observed.elapsed(host).map(|elapsed| elapsed / 1_000_000),
         };
-        self.plugin.metrics.count(host, observed.slot, &exchange);
+        plugin.metrics.count(host, observed.by.slot, &exchange);
     }
 }
 
@@ -132,16 +153,19 @@ impl Observed {
     }
 }
 
-/// The decision over a request. What costs is to ask the host at all: all headers at once cost less
-/// than two of them one after the other, and a little more than one (docs/filter-cost.md).
-fn admit<'t>(host: &impl Host, routes: &'t RouteTable) -> Admission<'t> {
-    if routes.restricts_methods() {
-        let map = host.headers(Headers::Request).ok();
-        let value = |name| pairs::value(map.as_deref()?, name);
-        routes.admit(value(":path"), || value(":method"))
-    } else {
-        let path = host.header(Headers::Request, ":path").ok();
-        routes.admit(path.as_deref(), || None::<&[u8]>)
+/// The decision over a request. Each question to the host costs more than its answer: all headers at
+/// once cost less than two of them one after the other, and a little more than one
+/// (docs/filter-cost.md).
+fn admit<'c>(host: &impl Host, config: &'c Config) -> Admission<'c> {
+    match config.reads() {
+        Reads::Headers => {
+            let map = host.headers(Headers::Request).ok();
+            config.admit(|name| pairs::value(map.as_deref()?, name))
+        }
+        Reads::Path => {
+            let path = host.header(Headers::Request, ":path").ok();
+            config.admit(|_| path.as_deref())
+        }
     }
 }
 
@@ -154,13 +178,16 @@ fn refuse<'p>(
 ) -> Action {
     match plugin.config.fallback {
         Fallback::Observe => Action::Continue,
-        Fallback::Enforce => {
-            leave_outcome(host, outcome);
-            // The host takes every answer; if it did not, the request would still not go on.
-            let _ = host.answer(&problem());
-            Action::Pause
-        }
+        Fallback::Enforce => answer(host, outcome, &problem()),
     }
+}
+
+/// Answers a request, which goes no further.
+fn answer(host: &impl Host, outcome: &str, problem: &problem::Problem<'_>) -> Action {
+    leave_outcome(host, outcome);
+    // The host takes every answer; if it did not, the request would still not go on.
+    let _ = host.answer(problem);
+    Action::Pause
 }
 
 /// Leaves the outcome where access logs find it, as `%FILTER_STATE(wasm.faultline.outcome:PLAIN)%`.

@@ -3,10 +3,9 @@
 use crate::{
     contexts::Contexts,
     host::Host,
-    plugin::{Plugin, Plugins},
+    plugin::{Plugins, Role},
     stream::{Action, Stream},
 };
-use alloc::rc::Rc;
 
 /// One copy of the filter: a worker of the proxy has one for all plugins of the same module.
 ///
@@ -15,7 +14,7 @@ use alloc::rc::Rc;
 pub struct Vm<H> {
     host: H,
     plugins: Plugins,
-    roots: Contexts<Rc<Plugin>>,
+    roots: Contexts<Role>,
     streams: Contexts<Stream>,
 }
 
@@ -32,8 +31,8 @@ impl<H: Host> Vm<H> {
 
     /// A request arrives at the plugin `parent`. (A plugin's own context has no known parent.)
     pub fn on_context_create(&mut self, id: u32, parent: u32) {
-        if let Some(plugin) = self.roots.get(parent) {
-            self.streams.insert(id, Stream::new(Rc::clone(plugin)));
+        if let Some(role) = self.roots.get(parent) {
+            self.streams.insert(id, Stream::new(role.clone()));
         }
     }
 
@@ -42,10 +41,11 @@ impl<H: Host> Vm<H> {
     /// One that is refused is reported as taken all the same. Told otherwise, Envoy answers every
     /// request with 500 if the plugin came by discovery and is the proxy's first, whatever the
     /// failure policy, and does not start at all if it is in its bootstrap. So the plugin goes on
-    /// as it was before, or lets requests pass untouched if there was no before.
+    /// as it was before. If there was no before, requests pass untouched or, if the environment says
+    /// so ([`crate::plugin::UNCONFIGURED`]), get 503.
     pub fn on_configure(&mut self, id: u32) -> bool {
         match self.plugins.configure(&self.host) {
-            Some(plugin) => self.roots.insert(id, plugin),
+            Some(role) => self.roots.insert(id, role),
             None => {
                 self.roots.remove(id);
             }

@@ -1,16 +1,8 @@
 //! Saying how a request went in standard headers: `proxy-status` (RFC 9209) and `server-timing`.
 
-use crate::{flags::Flags, outcome::Outcome};
-use alloc::{format, string::String};
-use core::{fmt::Write, time::Duration};
-
-/// `proxy-status` of an answer to an unknown path.
-pub const UNKNOWN_ROUTE: &str =
-    r#"faultline; error=destination_not_found; details="outcome=unknown_route""#;
-
-/// `proxy-status` of an answer to a method the route does not take.
-pub const METHOD_NOT_ALLOWED: &str =
-    r#"faultline; error=http_request_denied; details="outcome=method_not_allowed""#;
+use crate::{flags::Flags, name::Name, outcome::Outcome, text::push_number};
+use alloc::string::String;
+use core::time::Duration;
 
 /// Who wrote a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,12 +73,14 @@ impl Report {
         }
     }
 
-    /// A `proxy-status` member:
+    /// A `proxy-status` member of the proxy `name`:
     /// `faultline; error=http_response_timeout; details="outcome=timeout attempts=3 flags=UT"`.
-    pub fn proxy_status(&self) -> String {
-        let mut details = format!("outcome={}", self.outcome().name());
+    pub fn proxy_status(&self, name: &Name) -> String {
+        let mut details = String::from("outcome=");
+        details.push_str(self.outcome().name());
         if let Some(attempts) = self.attempts {
-            push(&mut details, format_args!(" attempts={attempts}"));
+            details.push_str(" attempts=");
+            push_number(&mut details, attempts);
         }
         let mut separator = " flags=";
         for name in self.flags.names() {
@@ -95,45 +89,44 @@ impl Report {
             separator = ",";
         }
 
-        let mut member = String::from("faultline");
+        let mut member = String::from(name.as_str());
         if let Some(error) = self.error() {
-            push(&mut member, format_args!("; error={error}"));
+            member.push_str("; error=");
+            member.push_str(error);
         }
         if let (Origin::Upstream, Some(status)) = (self.origin, self.status) {
-            push(&mut member, format_args!("; received-status={status}"));
+            member.push_str("; received-status=");
+            push_number(&mut member, status.into());
         }
         member.push_str("; details=");
         push_quoted(&mut member, &details);
         member
     }
 
-    /// `server-timing` metrics: `faultline;dur=1000.2;desc="timeout", attempts;desc="3"`.
-    /// The duration is in milliseconds.
-    pub fn server_timing(&self) -> String {
-        let mut metrics = String::from("faultline");
+    /// `server-timing` metrics of the proxy `name`:
+    /// `faultline;dur=1000.2;desc="timeout", attempts;desc="3"`. The duration is in milliseconds.
+    pub fn server_timing(&self, name: &Name) -> String {
+        let mut metrics = String::from(name.as_str());
         if let Some(elapsed) = self.elapsed {
             let tenths = u64::from(elapsed.subsec_micros()) / 100;
             let tenths = elapsed
                 .as_secs()
                 .saturating_mul(10_000)
                 .saturating_add(tenths);
-            push(
-                &mut metrics,
-                format_args!(";dur={}.{}", tenths / 10, tenths % 10),
-            );
+            metrics.push_str(";dur=");
+            push_number(&mut metrics, tenths / 10);
+            metrics.push('.');
+            push_number(&mut metrics, tenths % 10);
         }
         metrics.push_str(";desc=");
         push_quoted(&mut metrics, self.outcome().name());
         if let Some(attempts) = self.attempts {
-            push(&mut metrics, format_args!(", attempts;desc=\"{attempts}\""));
+            metrics.push_str(", attempts;desc=\"");
+            push_number(&mut metrics, attempts);
+            metrics.push('"');
         }
         metrics
     }
-}
-
-/// Appends formatted text. Writing to a String cannot fail.
-fn push(text: &mut String, arguments: core::fmt::Arguments<'_>) {
-    let _ = text.write_fmt(arguments);
 }
 
 /// Appends `value` as a structured-field string (RFC 9651, section 4.1.6). Such a string holds

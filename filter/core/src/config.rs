@@ -4,14 +4,19 @@
 //! together.
 
 use crate::{
+    hosts::{Hosts, MAX_HOSTS},
     json::{ConfigError, Key, Node},
     method::{self, MAX_METHODS, Methods},
     metrics::{self, Labels, MAX_OBSERVED},
+    name::Name,
     path,
-    route::{MAX_ROUTES, Pattern, Route, Slot},
-    table::{RouteTable, Routes},
+    route::{Admission, Annotation, Cors, MAX_ROUTES, Observation, Pattern, Route, Slot},
+    routes::Routes,
+    table::RouteTable,
+    template,
+    text::around_number,
 };
-use alloc::{borrow::Cow, format, string::String, vec::Vec};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 
 /// What happens to a request that no route takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,6 +32,10 @@ pub enum Fallback {
 /// A checked configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
+    /// The hosts that are guarded.
+    pub hosts: Hosts,
+    /// This proxy in `proxy-status` and `server-timing`.
+    pub name: Name,
     /// All routes there are.
     pub routes: RouteTable,
     /// The names under which outcomes are counted; a [`Slot`] is an index into them.
@@ -41,17 +50,26 @@ impl Config {
     /// Reads a configuration.
     ///
     /// # Errors
-    /// The bytes are not JSON, a key is unknown, missing or there twice, a value is not allowed,
-    /// two routes match the same path, or more than 64 names are observed. One error is given.
+    /// The bytes are not JSON, a key is unknown, missing or there twice, a value is not allowed or
+    /// without effect, two routes are equal, or more than 64 names are observed. One error is given.
     pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
         if bytes.is_empty() {
             return Err(Key::Root.error(MISSING));
         }
         let root = Node::root(bytes)?;
-        let [routes, fallback, labels] = root.fields(["routes", "fallback", "labels"])?;
+        let [hosts, name, routes, fallback, labels] =
+            root.fields(["hosts", "name", "routes", "fallback", "labels"])?;
         let list = routes.ok_or_else(|| Key::Field(&root.key, "routes").error(MISSING))?;
         let mut observed = Vec::new();
         Ok(Self {
+            hosts: match &hosts {
+                None => Hosts::default(),
+                Some(list) => guarded_hosts(list)?,
+            },
+            name: match &name {
+                None => Name::default(),
+                Some(node) => proxy_name(node)?,
+            },
             routes: table(&list, &mut observed)?,
             observed,
             fallback: match &fallback {
@@ -68,10 +86,51 @@ impl Config {
             },
         })
     }
+
+    /// Whether a request may pass. `header` gives the values of its headers by their lower-case
+    /// names; [`Config::reads`] says which.
+    pub fn admit<'h>(&self, header: impl Fn(&str) -> Option<&'h [u8]>) -> Admission<'_> {
+        if self.hosts.contains_by(|| header(":authority")) {
+            self.routes.admit(header)
+        } else {
+            Admission::OtherHost
+        }
+    }
+
+    /// What [`Config::admit`] reads.
+    pub fn reads(&self) -> Reads {
+        match self.hosts.is_all() && !self.routes.restricts_methods() {
+            true => Reads::Path,
+            false => Reads::Headers,
+        }
+    }
+}
+
+/// What a decision needs of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    /// `:path` alone.
+    Path,
+    /// Several headers.
+    Headers,
 }
 
 const MISSING: &str = "is missing";
-const ROUTE: [&str; 4] = ["path", "prefix", "methods", "observe"];
+const ROUTE: [&str; 6] = ["path", "prefix", "methods", "cors", "observe", "annotate"];
+
+fn guarded_hosts(list: &Node<'_, '_>) -> Result<Hosts, ConfigError> {
+    let mut hosts = Hosts::default();
+    for node in list.list(MAX_HOSTS)?.iter() {
+        let added = hosts.add(&node.string()?);
+        added.map_err(|problem| node.error(problem))?;
+    }
+    Ok(hosts)
+}
+
+fn proxy_name(node: &Node<'_, '_>) -> Result<Name, ConfigError> {
+    let problem = "must be a letter, then letters, digits, \".\", \"_\", \"-\"; at most 64";
+    Name::new(&node.string()?).ok_or_else(|| node.error(problem))
+}
 
 fn table(list: &Node<'_, '_>, observed: &mut Vec<String>) -> Result<RouteTable, ConfigError> {
     let items = list.list(MAX_ROUTES)?;
@@ -82,9 +141,9 @@ fn table(list: &Node<'_, '_>, observed: &mut Vec<String>) -> Result<RouteTable, 
     for node in items.iter() {
         routes.push(&route(&node, observed)?);
     }
-    RouteTable::of(routes).map_err(|overlap| {
-        let problem = format!("is also matched by routes[{}]", overlap.first);
-        match items.iter().nth(overlap.second) {
+    RouteTable::of(routes).map_err(|equal| {
+        let problem = around_number("is the same route as routes[", equal.first, "]");
+        match items.iter().nth(equal.second) {
             Some(node) => text(&node).unwrap_or(node).error(problem),
             None => list.error(problem),
         }
@@ -98,31 +157,60 @@ fn text<'t, 'k>(route: &'k Node<'t, '_>) -> Option<Node<'t, 'k>> {
 }
 
 fn route<'t>(node: &Node<'t, '_>, observed: &mut Vec<String>) -> Result<Route<'t>, ConfigError> {
-    let [path, prefix, methods, observe] = node.fields(ROUTE)?;
+    let [path, prefix, methods, cors, observe, annotate] = node.fields(ROUTE)?;
     let pattern = match (path, prefix) {
-        (Some(exact), None) => Pattern::Exact(route_path(&exact)?),
-        (None, Some(prefix)) => match route_path(&prefix)? {
+        (Some(path), None) => path_pattern(&path)?,
+        (None, Some(prefix)) => match checked(&prefix, path::configured_problem)? {
             text if text.ends_with('/') => Pattern::Prefix(text),
             _ => return Err(prefix.error("must end with \"/\"")),
         },
         _ => return Err(node.error("must have either path or prefix")),
     };
+    let methods = match methods {
+        None => None,
+        Some(list) => Some(Cow::Owned(route_methods(&list)?)),
+    };
     Ok(Route {
         pattern,
-        methods: match methods {
-            None => None,
-            Some(list) => Some(Cow::Owned(route_methods(&list)?)),
+        cors: match &cors {
+            None => Cors::Guard,
+            Some(node) if methods.is_none() => {
+                return Err(node.error("has no effect without methods"));
+            }
+            Some(node) => match &*node.string()? {
+                "guard" => Cors::Guard,
+                "pass" => Cors::Pass,
+                _ => return Err(node.error("must be \"guard\" or \"pass\"")),
+            },
         },
-        observed: match observe {
-            None => None,
-            Some(name) => Some(slot(&name, observed)?),
+        methods,
+        observed: match (&observe, &annotate) {
+            (None, None) => None,
+            (None, Some(node)) => return Err(node.error("has no effect without observe")),
+            (Some(name), annotate) => Some(Observation {
+                slot: slot(name, observed)?,
+                annotation: match annotate {
+                    Some(node) if !node.boolean()? => Annotation::None,
+                    _ => Annotation::Headers,
+                },
+            }),
         },
     })
 }
 
-fn route_path<'t>(node: &Node<'t, '_>) -> Result<Cow<'t, str>, ConfigError> {
+fn path_pattern<'t>(node: &Node<'t, '_>) -> Result<Pattern<'t>, ConfigError> {
+    Ok(match template::is_template(&node.string()?) {
+        true => Pattern::Template(checked(node, template::configured_problem)?),
+        false => Pattern::Exact(checked(node, path::configured_problem)?),
+    })
+}
+
+fn checked<'t>(
+    node: &Node<'t, '_>,
+    problem: impl FnOnce(&str) -> Option<&'static str>,
+) -> Result<Cow<'t, str>, ConfigError> {
     let text = node.string()?;
-    match path::configured_problem(&text) {
+    match problem(&text) {
         Some(problem) => Err(node.error(problem)),
         None => Ok(text),
     }
@@ -156,7 +244,7 @@ fn slot(node: &Node<'_, '_>, observed: &mut Vec<String>) -> Result<Slot, ConfigE
             observed.len() - 1
         }
         None => {
-            return Err(node.error(format!("is one name more than the {MAX_OBSERVED} allowed")));
+            return Err(node.error("is one name more than the 64 allowed"));
         }
     };
     // Below 64.

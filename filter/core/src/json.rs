@@ -4,16 +4,16 @@
 //! is in it. So reading takes no memory but the text and what is made of it, where a tree of
 //! values takes ten times the text, and a WebAssembly memory never shrinks.
 
+use crate::text::around_number;
 use alloc::{
     borrow::{Cow, ToOwned},
-    format,
-    string::{String, ToString},
+    string::String,
 };
 use core::{fmt, iter};
 use hifijson::{
-    Error, Expect, SliceLexer,
+    Error, Expect, SliceLexer, escape,
     num::Lex as _,
-    str::{Lex as _, LexAlloc as _},
+    str::{self, Lex as _, LexAlloc as _},
     token::Lex,
 };
 
@@ -34,12 +34,19 @@ pub struct ConfigError {
     pub problem: String,
 }
 
+impl ConfigError {
+    /// All of it on one line: `routes[0].path = "log": must start with "/"`.
+    pub fn line(&self) -> String {
+        match &self.value {
+            Some(value) => [&*self.key, " = ", value, ": ", &self.problem].concat(),
+            None => [&*self.key, ": ", &self.problem].concat(),
+        }
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.value {
-            Some(value) => write!(f, "{} = {value}: {}", self.key, self.problem),
-            None => write!(f, "{}: {}", self.key, self.problem),
-        }
+        f.write_str(&self.line())
     }
 }
 
@@ -57,20 +64,19 @@ impl Key<'_> {
     /// An error about this place, whatever is there.
     pub(crate) fn error(&self, problem: impl Into<String>) -> ConfigError {
         ConfigError {
-            key: self.to_string(),
+            key: self.spelt(),
             value: None,
             problem: problem.into(),
         }
     }
-}
 
-impl fmt::Display for Key<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// As in the file: `routes[2].methods[0]`.
+    fn spelt(&self) -> String {
         match self {
-            Self::Root => f.write_str("configuration"),
-            Self::Field(Self::Root, name) => f.write_str(name),
-            Self::Field(parent, name) => write!(f, "{parent}.{name}"),
-            Self::Item(parent, index) => write!(f, "{parent}[{index}]"),
+            Self::Root => "configuration".to_owned(),
+            Self::Field(Self::Root, name) => (*name).to_owned(),
+            Self::Field(parent, name) => parent.spelt() + "." + name,
+            Self::Item(parent, index) => around_number(&(parent.spelt() + "["), *index, "]"),
         }
     }
 }
@@ -96,7 +102,8 @@ impl<'t> Node<'t, '_> {
                 let lines = bytes.split_at(read).0.split(|byte| *byte == b'\n');
                 let (line, column) = lines.fold((0, 0), |(line, _), text| (line + 1, text.len()));
                 let mut error = not_json(&key, &error);
-                error.problem += &format!(", at line {line} column {column}");
+                error.problem +=
+                    &around_number(", at line ", line, &around_number(" column ", column, ""));
                 Err(error)
             }
         }
@@ -149,7 +156,7 @@ impl<'t> Node<'t, '_> {
                     continue;
                 }
                 Some(_) => "is there twice".to_owned(),
-                None => format!("unknown key; known are {}", known.join(", ")),
+                None => "unknown key; known are ".to_owned() + &known.join(", "),
             };
             let name = printable_name(&name);
             let key = Key::Field(&self.key, &name);
@@ -172,7 +179,8 @@ impl<'t> Node<'t, '_> {
         match list.length {
             0 => Err(self.error("must not be empty")),
             found if found > most => {
-                Err(self.error(format!("has {found} items; at most {most} are allowed")))
+                let problem = around_number("has ", found, " items; at most ");
+                Err(self.error(around_number(&problem, most, " are allowed")))
             }
             _ => Ok(list),
         }
@@ -287,23 +295,38 @@ fn string<'t>(lexer: &mut SliceLexer<'t>) -> Result<Cow<'t, str>, Error> {
     Ok(lexer.discarded().str_string()?)
 }
 
-/// An error that the lexer found. It may show the character it is about.
+/// An error that the lexer found.
 fn not_json(key: &Key<'_>, error: &Error) -> ConfigError {
-    let error = printable(&error.to_string());
-    key.error(format!("is not JSON: {error}"))
+    let problem = match error {
+        Error::Depth => "values are nested more than 16 deep",
+        Error::Num(_) => "a digit is expected",
+        Error::Str(str::Error::Control) => "a string holds a control character",
+        Error::Str(str::Error::Eof) | Error::Str(str::Error::Escape(escape::Error::Eof)) => {
+            "a string does not end"
+        }
+        Error::Str(str::Error::Escape(_)) => "a string holds an escape that is none",
+        Error::Str(str::Error::Utf8(_)) => "a string is not UTF-8",
+        Error::Token(Expect::Value) => "a value is expected",
+        Error::Token(Expect::ValueOrEnd) => "a value or the end of the sequence is expected",
+        Error::Token(Expect::CommaOrEnd) => "a comma or the end of the sequence is expected",
+        Error::Token(Expect::String) => "a string is expected",
+        Error::Token(Expect::Colon) => "a colon is expected",
+        Error::Token(Expect::Eof) => "the end of the text is expected",
+    };
+    key.error("is not JSON: ".to_owned() + problem)
 }
 
 /// A value as an error may show it: a short scalar as JSON, of anything else its kind.
 fn shown(text: &[u8]) -> String {
     let kind = match text.first() {
         Some(b'"') => match string(&mut SliceLexer::new(text)) {
-            Ok(string) => return format!("\"{}\"", printable(&string)),
+            Ok(string) => return ["\"", &printable(&string), "\""].concat(),
             Err(_) => "a string",
         },
         Some(b'[') => "a list",
         Some(b'{') => "an object",
         // As long as any whole number of 64 bits, or true, false or null.
-        _ if text.len() <= 20 => str::from_utf8(text).unwrap_or_default(),
+        _ if text.len() <= 20 => core::str::from_utf8(text).unwrap_or_default(),
         _ => "a number",
     };
     kind.to_owned()
@@ -343,8 +366,8 @@ mod tests {
     fn a_key_is_spelt_as_in_the_file() {
         let routes = Key::Field(&Key::Root, "routes");
         let third = Key::Item(&routes, 2);
-        assert_eq!(Key::Field(&third, "path").to_string(), "routes[2].path");
-        assert_eq!(Key::Root.to_string(), "configuration");
+        assert_eq!(Key::Field(&third, "path").spelt(), "routes[2].path");
+        assert_eq!(Key::Root.spelt(), "configuration");
     }
 
     #[test]
@@ -374,23 +397,23 @@ mod tests {
         let error = |text: &str| Node::root(text.as_bytes()).err().unwrap().problem;
         assert_eq!(
             error("{\n  \"a\": [1, 2\n}"),
-            "is not JSON: comma or end of sequence expected, at line 3 column 0"
+            "is not JSON: a comma or the end of the sequence is expected, at line 3 column 0"
         );
         assert_eq!(
             error("{} {}"),
-            "is not JSON: end of file expected, at line 1 column 3"
+            "is not JSON: the end of the text is expected, at line 1 column 3"
         );
         assert_eq!(
             error("\"\\\n\""),
-            "is not JSON: invalid escape character ?, at line 1 column 2"
+            "is not JSON: a string holds an escape that is none, at line 1 column 2"
         );
         let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
         assert!(Node::root(nested(DEEPEST).as_bytes()).is_ok());
         assert_eq!(
             error(&nested(DEEPEST + 1)),
-            "is not JSON: maximal depth exceeded, at line 1 column 16"
+            "is not JSON: values are nested more than 16 deep, at line 1 column 16"
         );
-        assert!(error(&"[".repeat(1_000_000)).contains("depth"));
+        assert!(error(&"[".repeat(1_000_000)).contains("nested"));
     }
 
     #[test]

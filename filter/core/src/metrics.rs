@@ -1,7 +1,7 @@
 //! Metric names: bounded in number, since a proxy never forgets one.
 
 use crate::outcome::Outcome;
-use alloc::{format, string::String};
+use alloc::string::String;
 
 /// The most route names a configuration may observe: with them, the metrics stay below 1,000.
 pub const MAX_OBSERVED: usize = 64;
@@ -51,11 +51,11 @@ impl RouteMetric {
             _ => None,
         };
         match (labels, outcome) {
-            (Labels::Plain, None) => format!("{base}.{route}"),
-            (Labels::Plain, Some(outcome)) => format!("{base}.{route}.{outcome}"),
-            (Labels::Tagged, None) => format!("route=.={route};.;{base}"),
+            (Labels::Plain, None) => [base, ".", route].concat(),
+            (Labels::Plain, Some(outcome)) => [base, ".", route, ".", outcome].concat(),
+            (Labels::Tagged, None) => ["route=.=", route, ";.;", base].concat(),
             (Labels::Tagged, Some(outcome)) => {
-                format!("route=.={route};.;outcome=.={outcome};.;{base}")
+                ["route=.=", route, ";.;outcome=.=", outcome, ";.;", base].concat()
             }
         }
     }

@@ -49,6 +49,11 @@ pub fn is_unambiguous(path: &[u8]) -> bool {
 /// in that form: ASCII, escapes only where they are needed, nothing that [`is_unambiguous`]
 /// refuses. Anything else would never match, or match more than it says.
 pub fn configured_problem(path: &str) -> Option<&'static str> {
+    configured_problem_beside(path, b"")
+}
+
+/// As [`configured_problem`], where these characters may stand, too.
+pub(crate) fn configured_problem_beside(path: &str, allowed: &[u8]) -> Option<&'static str> {
     let bytes = path.as_bytes();
     if bytes.first() != Some(&b'/') {
         return Some("must start with \"/\"");
@@ -70,7 +75,7 @@ pub fn configured_problem(path: &str) -> Option<&'static str> {
                 },
                 None => return Some("has an escape that is broken, needless or ambiguous"),
             }
-        } else if !is_plain(byte) {
+        } else if !is_plain(byte) && !allowed.contains(&byte) {
             return Some("may hold only the characters of a URI path, without \";\", \"?\", \"#\"");
         }
     }

@@ -42,12 +42,24 @@ fn configurations() {
 
 #[case]
 fn admissions() {
-    let table = load(include_str!("../cases/admissions.json"));
+    let tables = load(include_str!("../cases/admissions.json"));
+    array(&tables).iter().for_each(admissions_of);
+}
+
+fn admissions_of(table: &Value) {
     let config = Config::parse(table["config"].to_string().as_bytes()).expect("it is valid");
     for case in array(&table["cases"]) {
-        let target = case["target"].as_str().map(str::as_bytes);
-        let admission = config.routes.admit(target, || case["method"].as_str());
+        let headers = case["headers"].as_object();
+        let admission = config.admit(|name| {
+            let value = match name {
+                ":path" => &case["target"],
+                ":method" => &case["method"],
+                other => headers?.get(other)?,
+            };
+            value.as_str().map(str::as_bytes)
+        });
         let word = match admission {
+            Admission::OtherHost => "other_host",
             Admission::Allowed(_) => "allowed",
             Admission::MethodNotAllowed(_) => "method_not_allowed",
             Admission::Unknown => "unknown",

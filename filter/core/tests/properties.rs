@@ -8,8 +8,8 @@
 
 use core::time::Duration;
 use faultline_filter_core::{
-    Admission, Config, Flags, Methods, Origin, Outcome, Pattern, Report, Route, RouteTable,
-    annotate, flags, metrics, outcome, path,
+    Admission, Config, Cors, Flags, Hosts, Methods, Name, Origin, Outcome, Pattern, Report, Route,
+    RouteTable, annotate, flags, metrics, outcome, path,
 };
 use proptest::prelude::*;
 use sfv::{BareItem, List, ListEntry, Parser};
@@ -31,8 +31,41 @@ fn paths() -> impl Strategy<Value = Vec<u8>> {
 fn model_matches(pattern: &Pattern, path: &[u8]) -> bool {
     match pattern {
         Pattern::Exact(exact) => exact.as_bytes() == path,
+        Pattern::Template(template) => {
+            let asked: Vec<_> = path.split(|byte| *byte == b'/').collect();
+            let written: Vec<_> = template.split('/').collect();
+            let fits = |(written, asked): (&&str, &&[u8])| match written.starts_with('{') {
+                true => !asked.is_empty(),
+                false => written.as_bytes() == *asked,
+            };
+            written.len() == asked.len()
+                && written.iter().zip(&asked).all(fits)
+                && model_unambiguous(path)
+        }
         Pattern::Prefix(prefix) => path.starts_with(prefix.as_bytes()) && model_unambiguous(path),
     }
+}
+
+/// What comes first of the routes that match a path.
+fn model_precedence(pattern: &Pattern) -> (u8, Vec<bool>, usize) {
+    match pattern {
+        Pattern::Exact(_) => (0, vec![], 0),
+        Pattern::Template(template) => {
+            let is_parameter = |segment: &str| segment.starts_with('{');
+            (1, template.split('/').map(is_parameter).collect(), 0)
+        }
+        Pattern::Prefix(prefix) => (2, vec![], usize::MAX - prefix.len()),
+    }
+}
+
+/// A pattern without what makes no difference: the names of its parameters.
+fn model_shape(pattern: &Pattern) -> (u8, Vec<String>) {
+    let nameless = |segment: &str| match segment.starts_with('{') {
+        true => "{}".to_owned(),
+        false => segment.to_owned(),
+    };
+    let segments = pattern.text().split('/').map(nameless).collect();
+    (model_precedence(pattern).0, segments)
 }
 
 fn model_unambiguous(path: &[u8]) -> bool {
@@ -81,7 +114,7 @@ fn model_unambiguous(path: &[u8]) -> bool {
 }
 
 fn routes() -> impl Strategy<Value = Vec<Route<'static>>> {
-    let segment = prop::sample::select(vec!["a", "b", "ab", "a.b", "%C3%A9"]);
+    let segment = prop::sample::select(vec!["a", "b", "ab", "a.b", "%C3%A9", "{x}", "{y}"]);
     let route = (
         prop::collection::vec(segment, 0..3),
         any::<bool>(),
@@ -92,7 +125,9 @@ fn routes() -> impl Strategy<Value = Vec<Route<'static>>> {
     );
     let route = route.prop_map(|(segments, is_prefix, methods)| {
         let exact = format!("/{}", segments.join("/"));
-        let pattern = if !is_prefix {
+        let pattern = if exact.contains('{') {
+            Pattern::Template(exact.into())
+        } else if !is_prefix {
             Pattern::Exact(exact.into())
         } else if segments.is_empty() {
             Pattern::Prefix(exact.into())
@@ -103,6 +138,7 @@ fn routes() -> impl Strategy<Value = Vec<Route<'static>>> {
         Route {
             pattern,
             methods,
+            cors: Cors::Guard,
             observed: None,
         }
     });
@@ -172,10 +208,9 @@ proptest! {
         let below = routes.iter().map(|route| format!("{}x?y", route.pattern.text()).into_bytes());
         for target in targets.iter().cloned().chain(own).chain(below) {
             let path = target.split(|b| *b == b'?').next().unwrap();
-            let matching: Vec<_> =
-                routes.iter().filter(|route| model_matches(&route.pattern, path)).collect();
-            prop_assert!(matching.len() <= 1, "two routes match {:?}", target);
-            let expected = match matching.first() {
+            let matching = routes.iter().filter(|route| model_matches(&route.pattern, path));
+            let taker = matching.min_by_key(|route| model_precedence(&route.pattern));
+            let expected = match taker {
                 None => Admission::Unknown,
                 Some(Route { methods: Some(methods), .. })
                     if !method.is_some_and(|m| methods.allow().split(", ").any(|one| one == m)) =>
@@ -184,35 +219,54 @@ proptest! {
                 }
                 Some(_) => Admission::Allowed(None),
             };
-            prop_assert_eq!(table.admit(Some(&target), || method), expected);
+            let admission = table.admit(|name| match name {
+                ":path" => Some(&*target),
+                ":method" => method.map(str::as_bytes),
+                _ => None,
+            });
+            prop_assert_eq!(admission, expected);
         }
     }
 
-    /// A table is refused exactly when some path would match twice.
+    /// A table is refused exactly when two of its routes are equal.
     #[test]
-    fn overlaps_are_what_the_model_says(routes in routes()) {
-        let overlaps = |a: &Pattern, b: &Pattern| {
-            let one_way = |a: &Pattern, b: &Pattern| match (a, b) {
-                (Pattern::Exact(a), _) => a == b.text(),
-                (Pattern::Prefix(a), _) => b.text().starts_with(&**a),
-            };
-            match (a, b) {
-                (Pattern::Exact(a), Pattern::Exact(b)) => a == b,
-                (Pattern::Exact(_), Pattern::Prefix(_)) => one_way(b, a),
-                _ => one_way(a, b) || one_way(b, a) && matches!(b, Pattern::Prefix(_)),
-            }
-        };
-        let pairs = (0..routes.len()).flat_map(|b| (0..b).map(move |a| (a, b)));
-        let expected = pairs
-            .filter(|(a, b)| overlaps(&routes[*a].pattern, &routes[*b].pattern))
-            .count() > 0;
-        match RouteTable::new(routes.clone()) {
+    fn equal_routes_are_what_the_model_says(routes in routes()) {
+        let shapes: Vec<_> = routes.iter().map(|route| model_shape(&route.pattern)).collect();
+        let mut pairs = (0..routes.len()).flat_map(|b| (0..b).map(move |a| (a, b)));
+        let expected = pairs.any(|(a, b)| shapes[a] == shapes[b]);
+        match RouteTable::new(routes) {
             Ok(_) => prop_assert!(!expected),
             Err(pair) => {
                 prop_assert!(pair.first < pair.second);
-                prop_assert!(overlaps(&routes[pair.first].pattern, &routes[pair.second].pattern));
+                prop_assert_eq!(&shapes[pair.first], &shapes[pair.second]);
             }
         }
+    }
+
+    #[test]
+    fn a_host_is_guarded_as_the_model_says(
+        names in prop::collection::btree_set(prop::sample::select(vec!["a.b", "*.a.b", "b", "*.b", "[::1]"]), 1..4),
+        label in prop::sample::select(vec!["a.b", "A.B", "x.a.b", "x.y.a.b", "b", "a", ".b", "[::1]", "", "xb", "x.a.b.c"]),
+        dot in prop::sample::select(vec!["", "."]),
+        port in prop::sample::select(vec!["", ":", ":80", ":8o"]),
+    ) {
+        let mut hosts = Hosts::default();
+        names.iter().for_each(|name| hosts.add(name).unwrap());
+        let host = label.to_lowercase();
+        let matches = |name: &&str| match name.strip_prefix('*') {
+            Some(suffix) => host.len() > suffix.len() && host.ends_with(suffix),
+            None => host == *name,
+        };
+        let expected = names.iter().any(matches) && port != ":8o";
+        let authority = format!("{label}{dot}{port}");
+        prop_assert_eq!(hosts.contains_by(|| Some(authority.as_bytes())), expected, "{}", authority);
+    }
+
+    #[test]
+    fn no_authority_panics(authority in prop::collection::vec(any::<u8>(), 0..40)) {
+        let mut hosts = Hosts::default();
+        hosts.add("*.a").unwrap();
+        let _ = hosts.contains_by(|| Some(&*authority));
     }
 
     #[test]
@@ -229,7 +283,7 @@ proptest! {
 
     #[test]
     fn proxy_status_parses_back(report in reports()) {
-        let text = report.proxy_status();
+        let text = report.proxy_status(&Name::default());
         let list: List = Parser::new(&text).parse().unwrap();
         prop_assert_eq!(list.len(), 1);
         let ListEntry::Item(item) = &list[0] else { panic!("not an item") };
@@ -246,7 +300,7 @@ proptest! {
 
     #[test]
     fn server_timing_is_well_formed(report in reports()) {
-        let text = report.server_timing();
+        let text = report.server_timing(&Name::default());
         let mut metrics = text.split(", ");
         let mut parts = metrics.next().unwrap().split(';');
         prop_assert_eq!(parts.next(), Some("faultline"));

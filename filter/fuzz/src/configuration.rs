@@ -1,6 +1,8 @@
 //! Any bytes as a configuration.
 
-use faultline_filter_core::{Admission, Config, Pattern, metrics::MAX_OBSERVED, route::MAX_ROUTES};
+use faultline_filter_core::{
+    Admission, Config, Pattern, metrics::MAX_OBSERVED, route::MAX_ROUTES, template,
+};
 use serde_json::Value;
 
 /// Reads the bytes as a configuration: it is taken, and then within its limits and of use, or
@@ -30,27 +32,36 @@ pub fn configuration(bytes: &[u8]) {
     }
 }
 
-/// What a route says is what it takes.
+/// A route is found by its own text, and takes its first method, if no route before it does.
 fn admits(config: &Config, route: &Value) {
     let text = |key| route.get(key).and_then(Value::as_str);
     let path = text("path").or(text("prefix")).expect("one of the two");
     let found = config.routes.find(path.as_bytes());
-    // A prefix may itself hold what no request under it may: half an overlong character.
+    // A prefix, or a template's literal, may itself hold what no request under it may: half an
+    // overlong character.
     let Some(found) = found else {
-        assert!(text("path").is_none(), "{path} is not found");
+        let is_exact = text("path").is_some_and(|path| !template::is_template(path));
+        assert!(!is_exact, "{path} is not found");
         return;
     };
-    assert_eq!(found.pattern.text(), path);
-    assert_eq!(
-        matches!(found.pattern, Pattern::Prefix(_)),
-        text("prefix").is_some()
-    );
+    match &found.pattern {
+        Pattern::Exact(exact) if exact == path => {}
+        // A template's own text is a path, too, that another template may take before it.
+        Pattern::Template(_) => return,
+        Pattern::Prefix(prefix) if prefix == path => {}
+        other => panic!("{path} is taken by {other:?}"),
+    }
+    if text("prefix").is_some() && matches!(found.pattern, Pattern::Exact(_)) {
+        return;
+    }
     let methods = route.get("methods").and_then(Value::as_array);
     let first = methods
         .and_then(|list| list.first())
         .and_then(Value::as_str);
-    let admission = config
-        .routes
-        .admit(Some(path.as_bytes()), || Some(first.unwrap_or("ANY")));
-    assert!(matches!(admission, Admission::Allowed(slot) if slot == found.observed));
+    let admission = config.routes.admit(|name| match name {
+        ":path" => Some(path.as_bytes()),
+        ":method" => Some(first.unwrap_or("ANY").as_bytes()),
+        _ => None,
+    });
+    assert!(matches!(admission, Admission::Allowed(observed) if observed == found.observed));
 }

@@ -3,7 +3,11 @@
 //!
 //! `libfuzzer/` gives them to cargo-fuzz; `tests/` replays the corpus and runs a bounded number
 //! of random inputs in every `cargo test`.
-#![expect(clippy::expect_used, reason = "a broken promise is told by a panic")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a broken promise is told by a panic"
+)]
 
 mod adapter;
 mod configuration;

@@ -1,8 +1,8 @@
 //! Any table of routes and any paths, against the model.
 
-use crate::model::{Decision, decide};
-use arbitrary::{Arbitrary, Unstructured};
-use faultline_filter_core::{Admission, Methods, Pattern, Route, RouteTable, path};
+use crate::model::{Decision, are_equal, decide};
+use arbitrary::Unstructured;
+use faultline_filter_core::{Admission, Cors, Methods, Pattern, Route, RouteTable, path, template};
 use std::borrow::Cow;
 
 /// Builds a table and asks it for paths: it decides as the model does.
@@ -10,11 +10,28 @@ pub fn matching(bytes: &[u8]) {
     let mut input = Unstructured::new(bytes);
     let count = input.int_in_range(0..=12).unwrap_or(0);
     let routes: Vec<Route> = (0..count).filter_map(|_| route(&mut input)).collect();
-    let Ok(table) = RouteTable::new(routes.clone()) else {
-        return;
+    let table = match RouteTable::new(routes.clone()) {
+        Ok(table) => table,
+        Err(pair) => {
+            let at = |place: usize| &routes.get(place).expect("a place of a route").pattern;
+            assert!(pair.first < pair.second && are_equal(at(pair.first), at(pair.second)));
+            return;
+        }
     };
+    let mut pairs = (0..routes.len()).flat_map(|b| (0..b).map(move |a| (a, b)));
+    let equal = pairs.find(|(a, b)| match (routes.get(*a), routes.get(*b)) {
+        (Some(a), Some(b)) => are_equal(&a.pattern, &b.pattern),
+        _ => false,
+    });
+    assert_eq!(equal, None, "two equal routes are taken");
     let check = |target: &[u8], method: Option<&[u8]>| {
-        let decision = match table.admit(Some(target), || method) {
+        let header = |name: &str| match name {
+            ":path" => Some(target),
+            ":method" => method,
+            _ => None,
+        };
+        let decision = match table.admit(header) {
+            Admission::OtherHost => panic!("a table knows no hosts"),
             Admission::Allowed(_) => Decision::Allowed,
             Admission::MethodNotAllowed(_) => Decision::MethodNotAllowed,
             Admission::Unknown => Decision::Unknown,
@@ -51,16 +68,24 @@ fn route(input: &mut Unstructured<'_>) -> Option<Route<'static>> {
         text.push('/');
         text.push_str(
             input
-                .choose(&["a", "b", "ab", "a.b", "...", "%C3%A9", "a:b"])
+                .choose(&["a", "b", "ab", "a.b", "...", "%C3%A9", "a:b", "{x}", "{y}"])
                 .ok()?,
         );
     }
-    let pattern = match bool::arbitrary(input).ok()? {
-        true => Pattern::Prefix((text + "/").into()),
-        false if text.is_empty() => Pattern::Exact("/".into()),
-        false => Pattern::Exact(text.into()),
+    if text.is_empty() || input.arbitrary().ok()? {
+        text.push('/');
+    }
+    let problem = path::configured_problem(&text);
+    let pattern = match (template::is_template(&text), text.ends_with('/')) {
+        (true, _) => {
+            assert_eq!(template::configured_problem(&text), None);
+            assert!(problem.is_some(), "{text} is a template only");
+            Pattern::Template(text.into())
+        }
+        (false, true) if input.arbitrary().ok()? => Pattern::Prefix(text.into()),
+        (false, _) => Pattern::Exact(text.into()),
     };
-    assert_eq!(path::configured_problem(pattern.text()), None);
+    assert!(problem.is_none() || matches!(pattern, Pattern::Template(_)));
     let methods: [Option<&[&str]>; 4] = [
         None,
         Some(&["GET"]),
@@ -71,16 +96,17 @@ fn route(input: &mut Unstructured<'_>) -> Option<Route<'static>> {
     Some(Route {
         pattern,
         methods: methods.map(|names| Cow::Owned(Methods::new(names.iter().copied()))),
+        cors: Cors::Guard,
         observed: None,
     })
 }
 
 /// A target of the pieces that matter, or of any bytes.
 fn target(input: &mut Unstructured<'_>) -> Vec<u8> {
-    const PIECES: [&str; 30] = [
-        "/", "//", "a", "b", "ab", ".", "..", ";", "%", "2", "e", "f", "\\", "?", "#", "%2e",
-        "%2F", "%25", "%00", "%5c", "%c0%ae", "%C3%A9", "\0", "é", "%e0", "%80", "%f0", "%9f",
-        "\x7f", " ",
+    const PIECES: [&str; 32] = [
+        "{x}", "/a/", "/", "//", "a", "b", "ab", ".", "..", ";", "%", "2", "e", "f", "\\", "?",
+        "#", "%2e", "%2F", "%25", "%00", "%5c", "%c0%ae", "%C3%A9", "\0", "é", "%e0", "%80", "%f0",
+        "%9f", "\x7f", " ",
     ];
     let length = input.int_in_range(0..=8).unwrap_or(0);
     if input.ratio(1, 4).unwrap_or(false) {

@@ -9,7 +9,9 @@ use faultline_filter_core::problem::Problem;
 use std::cell::RefCell;
 
 /// Configurations worth having often.
-const CONFIGURATIONS: [&str; 7] = [
+const CONFIGURATIONS: [&str; 9] = [
+    r#"{"hosts":["a.b","*.c"],"name":"edge","routes":[{"path":"/{x}","observe":"x","annotate":false},{"path":"/log","methods":["GET"],"cors":"pass"}]}"#,
+    r#"{"hosts":["a.b"],"routes":[{"prefix":"/"},{"prefix":"/s/"},{"path":"/s/{x}/y"}],"fallback":"observe"}"#,
     r#"{"routes":[{"path":"/log","methods":["GET"],"observe":"log"}]}"#,
     r#"{"routes":[{"prefix":"/","observe":"all"}],"labels":true}"#,
     r#"{"routes":[{"path":"/"},{"path":"/log","observe":"log"},{"prefix":"/s/","observe":"s"}],"fallback":"observe"}"#,
@@ -20,7 +22,11 @@ const CONFIGURATIONS: [&str; 7] = [
 ];
 
 /// Values of headers and properties worth having often.
-const VALUES: [&[u8]; 16] = [
+const VALUES: [&[u8]; 20] = [
+    b"a.b:80",
+    b"x.c",
+    b"OPTIONS",
+    b"refuse",
     b"/log",
     b"/",
     b"/s/a?b",
@@ -110,17 +116,23 @@ impl Host for Mock<'_> {
         }))
     }
 
+    fn environment(&self, _name: &str) -> Option<Vec<u8>> {
+        self.value().ok()
+    }
+
     fn headers(&self, _of: Headers) -> Answer<Vec<u8>> {
         self.status()?;
         if self.read(|input| input.ratio(1, 8).unwrap_or(false)) {
             return self.value();
         }
         let text = || Ok(String::from_utf8_lossy(&self.value()?).into_owned());
-        let (path, method) = (text()?, text()?);
+        let (host, path, method) = (text()?, text()?, text()?);
         Ok(pairs::write(&[
+            (":authority", &host),
             (":path", &path),
             (":method", &method),
-            ("x", "y"),
+            ("origin", "https://a.b"),
+            ("access-control-request-method", "PUT"),
         ]))
     }
 
@@ -148,7 +160,7 @@ impl Host for Mock<'_> {
     }
 
     fn answer(&self, problem: &Problem<'_>) -> Answer<()> {
-        assert!(matches!(problem.status, 404 | 405));
+        assert!(matches!(problem.status, 404 | 405 | 503));
         self.asked.borrow_mut().answers += 1;
         self.status()
     }

@@ -21,10 +21,7 @@ pub fn decide(routes: &[Route<'_>], target: &[u8], method: Option<&[u8]>) -> Dec
         .copied()
         .take_while(|byte| *byte != b'?')
         .collect();
-    let mut matching = routes.iter().filter(|route| matches(&route.pattern, &path));
-    let first = matching.next();
-    assert!(matching.next().is_none(), "two routes match {path:?}");
-    match first.map(|route| &route.methods) {
+    match taker(routes, &path).map(|route| &route.methods) {
         None => Decision::Unknown,
         Some(None) => Decision::Allowed,
         Some(Some(methods)) => {
@@ -37,9 +34,50 @@ pub fn decide(routes: &[Route<'_>], target: &[u8], method: Option<&[u8]>) -> Dec
     }
 }
 
+/// The route that takes a path: the exact one; else, of the templates that match it, the one with a
+/// literal where they first differ; else the longest prefix.
+pub fn taker<'r, 'c>(routes: &'r [Route<'c>], path: &[u8]) -> Option<&'r Route<'c>> {
+    let matching = routes.iter().filter(|route| matches(&route.pattern, path));
+    matching.min_by_key(|route| match &route.pattern {
+        Pattern::Exact(_) => (0, Vec::new(), 0),
+        Pattern::Template(template) => {
+            let parameters = template.split('/').map(is_parameter).collect();
+            (1, parameters, 0)
+        }
+        Pattern::Prefix(prefix) => (2, Vec::new(), usize::MAX - prefix.len()),
+    })
+}
+
+/// Whether two routes match exactly the same paths.
+pub fn are_equal(a: &Pattern<'_>, b: &Pattern<'_>) -> bool {
+    let shape = |template: &str| -> Vec<Option<String>> {
+        let literal = |segment| (!is_parameter(segment)).then(|| str::to_owned(segment));
+        template.split('/').map(literal).collect()
+    };
+    match (a, b) {
+        (Pattern::Template(a), Pattern::Template(b)) => shape(a) == shape(b),
+        _ => a == b,
+    }
+}
+
+fn is_parameter(segment: &str) -> bool {
+    segment.starts_with('{')
+}
+
 fn matches(pattern: &Pattern<'_>, path: &[u8]) -> bool {
     match pattern {
         Pattern::Exact(exact) => exact.as_bytes() == path,
+        Pattern::Template(template) => {
+            let asked: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
+            let written: Vec<&str> = template.split('/').collect();
+            let mut pairs = written.iter().zip(&asked);
+            written.len() == asked.len()
+                && pairs.all(|(written, asked)| match is_parameter(written) {
+                    true => !asked.is_empty(),
+                    false => written.as_bytes() == *asked,
+                })
+                && says_one_thing(path)
+        }
         Pattern::Prefix(prefix) => path.starts_with(prefix.as_bytes()) && says_one_thing(path),
     }
 }

@@ -50,8 +50,12 @@ fn table(out: &mut String, schema: &Value) {
             (None, others) if others.is_empty() => String::new(),
             (None, others) => format!("{} must be there", others.join(" or ")),
         };
+        let needs = match schema["dependentRequired"][key].as_array() {
+            Some(needed) => format!(" Needs {}.", list(&Value::Array(needed.clone()))),
+            None => String::new(),
+        };
         let cells = format!(
-            "`{key}` | {} | {absent} | {}",
+            "`{key}` | {} | {absent} | {}{needs}",
             value(property),
             text(property, "description")
         );
@@ -73,6 +77,10 @@ fn value(schema: &Value) -> String {
         ["enum"] => list(&schema["enum"]),
         ["type"] if schema["type"] == "boolean" => "`true` or `false`".to_owned(),
         ["$ref"] => reference(schema),
+        ["anyOf"] => {
+            let all = schema["anyOf"].as_array().unwrap();
+            all.iter().map(value).collect::<Vec<_>>().join(" or ")
+        }
         ["$ref", "pattern"] => format!(
             "{} that matches {}",
             reference(schema),

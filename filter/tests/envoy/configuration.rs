@@ -33,7 +33,7 @@ async fn a_refused_first_configuration_lets_requests_pass() {
         ("", "configuration: is missing"),
         ("{", "configuration: is not JSON"),
         (&deep, "routes[0].path = an object"),
-        (&deeper, "configuration: is not JSON: maximal depth"),
+        (&deeper, "configuration: is not JSON: values are nested"),
         (
             r#"{"routes":[{"path":"log"}]}"#,
             r#"routes[0].path = "log": must start with"#,

@@ -26,6 +26,7 @@ mod outcomes;
 mod protocols;
 mod proxy;
 mod questions;
+mod routes;
 mod scenario;
 mod statistics;
 mod traffic;

@@ -17,6 +17,7 @@ mod configuration;
 mod connections;
 mod example;
 mod guard;
+mod host;
 mod http2;
 mod module;
 mod normalisation;

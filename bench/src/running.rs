@@ -60,7 +60,7 @@ impl Running {
         let workers = workers.to_string();
         let arguments = ["--concurrency", &workers];
         let name = setup.guard.name();
-        let envoy = Envoy::start_with(&config::envoy(setup, module), &arguments)
+        let envoy = Envoy::start_with(&config::envoy(setup, module), &arguments, &[])
             .await
             .with_context(|| format!("{name} with {} routes", setup.routes))?;
         let load = Load::open(envoy.listener(LISTENER).await?, connections).await?;

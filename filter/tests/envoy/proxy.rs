@@ -37,6 +37,8 @@ pub(crate) struct Proxy {
     pub(crate) routes: Vec<Value>,
     pub(crate) clusters: Vec<Value>,
     pub(crate) stats_tags: Vec<Value>,
+    /// Variables of the process.
+    pub(crate) environment: Vec<(&'static str, &'static str)>,
 }
 
 impl Proxy {
@@ -49,6 +51,7 @@ impl Proxy {
             routes: vec![json!({"match": {"prefix": "/"}, "route": {"cluster": "app"}})],
             clusters: vec![cluster("app", Some(upstream.address()), json!({}))],
             stats_tags: Vec::new(),
+            environment: Vec::new(),
         }
     }
 
@@ -74,7 +77,8 @@ impl Proxy {
     }
 
     pub(crate) async fn try_start(&self) -> Result<Envoy, Error> {
-        Envoy::start(&self.config().to_string()).await
+        let arguments = ["--concurrency", "1"];
+        Envoy::start_with(&self.config().to_string(), &arguments, &self.environment).await
     }
 
     /// The whole configuration.

@@ -18,7 +18,7 @@ async fn the_counts_of_several_workers_add_up(host: Host) {
     let upstream = Upstream::start(|_| Step::answer(200, "app")).await.unwrap();
     let config = json!({"routes": [{"path": "/log", "methods": ["GET"], "observe": "log"}]});
     let proxy = Proxy::to(host, &upstream, &config).config().to_string();
-    let envoy = Envoy::start_with(&proxy, &["--concurrency", "4"])
+    let envoy = Envoy::start_with(&proxy, &["--concurrency", "4"], &[])
         .await
         .unwrap();
     let address = envoy.listener("test").await.unwrap();

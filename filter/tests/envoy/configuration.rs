@@ -113,12 +113,17 @@ pub(crate) fn discovery(host: Host, path: &Path) -> Value {
     }})
 }
 
-/// Changes the configuration. Envoy watches for moves.
+/// Changes the configuration.
 pub(crate) fn discover(host: Host, path: &Path, configuration: &str) {
+    discover_plugin(path, &host.plugin(configuration));
+}
+
+/// Changes the plugin. Envoy watches for moves.
+pub(crate) fn discover_plugin(path: &Path, plugin: &Value) {
     let resource: Value = json!({
         "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
         "name": "faultline.test",
-        "typed_config": host.plugin(configuration),
+        "typed_config": plugin,
     });
     let fresh = path.with_extension("fresh");
     fs::write(&fresh, json!({"resources": [resource]}).to_string()).unwrap();

@@ -4,9 +4,11 @@ use crate::{
     annotations::{proxy_status, server_timing},
     client::{get, request, send},
     host::{Host, each_host, skipped},
+    proxy::Proxy,
     statistics::{exported, logged},
 };
 use faultline_testbed::{Envoy, Step, Upstream, dynamic_module, filter, until};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::{fs, net::SocketAddr};
 
@@ -175,4 +177,31 @@ async fn the_remote_example_fetches_the_module_by_its_sum() {
             assert!(envoy.log().contains(words), "{}", envoy.log());
         }
     }
+}
+
+/// What Istio would put into its proxies, in Envoy without Istio.
+#[tokio::test]
+async fn the_patches_of_the_istio_example_are_what_envoy_takes() {
+    if !Host::Module.is_there() {
+        return skipped("the_patches_of_the_istio_example_are_what_envoy_takes");
+    }
+    let example = include_str!("../../examples/envoyfilter-module.yaml");
+    let module = dynamic_module().unwrap().display().to_string();
+    let example = example.replace("/etc/faultline/libfaultline.so", &module);
+    let example: Value = serde_saphyr::from_str(&example).unwrap();
+    let patch = |place: &str| example.pointer(place).unwrap().clone();
+
+    let upstream = Upstream::start(|_| Step::answer(200, "app")).await.unwrap();
+    let mut proxy = Proxy::labelled(Host::Module, &upstream);
+    proxy.plugin = patch("/spec/configPatches/0/patch/value");
+    proxy.runtime = patch("/spec/configPatches/1/patch/value/layered_runtime");
+    let (envoy, address) = proxy.start().await;
+    assert_eq!(get(address, "/orders").await.status, 200);
+    assert_eq!(get(address, "/nothing").await.status, 404);
+    exported(
+        &envoy,
+        r#"faultline_requests{route="orders",outcome="ok"} 1"#,
+    )
+    .await;
+    exported(&envoy, "faultline_unknown_routes{} 1").await;
 }

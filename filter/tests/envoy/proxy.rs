@@ -37,6 +37,7 @@ pub(crate) struct Proxy {
     pub(crate) routes: Vec<Value>,
     pub(crate) clusters: Vec<Value>,
     pub(crate) stats_tags: Vec<Value>,
+    pub(crate) runtime: Value,
     /// Variables of the process.
     pub(crate) environment: Vec<(&'static str, &'static str)>,
 }
@@ -51,6 +52,7 @@ impl Proxy {
             routes: vec![json!({"match": {"prefix": "/"}, "route": {"cluster": "app"}})],
             clusters: vec![cluster("app", Some(upstream.address()), json!({}))],
             stats_tags: Vec::new(),
+            runtime: plain_names(),
             environment: Vec::new(),
         }
     }
@@ -105,10 +107,7 @@ impl Proxy {
         );
         json!({
             "node": {"id": "test", "cluster": "test"},
-            // Names on the Prometheus page as WebAssembly has them. Without the module it does nothing.
-            "layered_runtime": {"layers": [{"name": "test", "static_layer": {
-                "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix": true,
-            }}]},
+            "layered_runtime": self.runtime,
             // Histograms become visible at a flush.
             "stats_flush_interval": "0.05s",
             "stats_config": {"stats_tags": self.stats_tags},
@@ -122,6 +121,13 @@ impl Proxy {
             },
         })
     }
+}
+
+/// Names on the Prometheus page as WebAssembly has them. Without the module it does nothing.
+fn plain_names() -> Value {
+    json!({"layers": [{"name": "test", "static_layer": {
+        "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix": true,
+    }}]})
 }
 
 /// One line of JSON per request on standard output.

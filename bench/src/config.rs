@@ -4,12 +4,9 @@ use crate::{
     peer::Peer,
     variant::{Guard, Kind, Setup},
 };
-use faultline_filter_core::{
-    annotate::{METHOD_NOT_ALLOWED, UNKNOWN_ROUTE},
-    problem,
-};
+use faultline_filter_core::{Name, problem};
 use serde_json::{Map, Value, json};
-use std::{collections::BTreeSet, fmt::Write, path::Path};
+use std::{collections::BTreeSet, fmt::Write, path::Path, sync::LazyLock};
 
 /// The listener's name.
 pub(crate) const LISTENER: &str = "bench";
@@ -22,6 +19,9 @@ pub(crate) const OBSERVED: &str = "api";
 
 /// The header of a request that is told in its answer which headers a peer has given it.
 pub(crate) const TELL: &str = "x-bench-tell";
+
+/// The filter's name in its answers, as it is without one in the configuration.
+pub(crate) static NAME: LazyLock<Name> = LazyLock::new(Name::default);
 
 /// The path of route number `n`.
 pub(crate) fn route(n: usize) -> String {
@@ -154,7 +154,7 @@ fn native_route(n: usize) -> Value {
 }
 
 fn native_unknown() -> Value {
-    let unknown = problem::unknown_route();
+    let unknown = problem::unknown_route(&NAME);
     json!({
         "match": {"prefix": "/"},
         "direct_response": {"status": unknown.status, "body": {"inline_string": unknown.body}},
@@ -192,10 +192,13 @@ fn lua_filter(routes: usize) -> Value {
 fn lua_script(routes: usize) -> String {
     let methods = faultline_filter_core::Methods::new(["GET"]);
     let constants = [
-        ("UNKNOWN_ROUTE", UNKNOWN_ROUTE),
-        ("METHOD_NOT_ALLOWED", METHOD_NOT_ALLOWED),
-        ("NOT_FOUND", problem::unknown_route().body),
-        ("NOT_ALLOWED", problem::method_not_allowed(&methods).body),
+        ("UNKNOWN_ROUTE", NAME.unknown_route()),
+        ("METHOD_NOT_ALLOWED", NAME.method_not_allowed()),
+        ("NOT_FOUND", problem::unknown_route(&NAME).body),
+        (
+            "NOT_ALLOWED",
+            problem::method_not_allowed(&NAME, &methods).body,
+        ),
     ];
     let mut script = String::new();
     for (name, text) in constants {

@@ -169,7 +169,7 @@ mod tests {
             "configuration": {"routes": [{"path": "/there"}]},
             "requests": {
                 "allowed": {"paths": ["/there"], "headers": {"x-token": "a"}, "status": 200, "adds": {"x-token": "a"}},
-                "unknown": {"status": 404, "body": faultline_filter_core::problem::unknown_route().body},
+                "unknown": {"status": 404, "body": faultline_filter_core::problem::unknown_route(&crate::config::NAME).body},
             },
         })
     }

@@ -1,7 +1,7 @@
 //! An Envoy under load, and the proof that its guard does its work.
 
 use crate::{
-    config::{self, LISTENER, OBSERVED, TELL},
+    config::{self, LISTENER, NAME, OBSERVED, TELL},
     cpu,
     exchange::Exchange,
     load::{Load, Until},
@@ -11,7 +11,6 @@ use crate::{
 use anyhow::{Context, ensure};
 use faultline_filter_core::{
     Outcome,
-    annotate::METHOD_NOT_ALLOWED,
     metrics::{Labels, METHOD_NOT_ALLOWED as REFUSED_METHODS, RouteMetric, UNKNOWN_ROUTES},
 };
 use faultline_testbed::{Envoy, until};
@@ -136,7 +135,10 @@ impl Running {
             "POST {target} was answered {status} instead of {expected}"
         );
         if expected == StatusCode::METHOD_NOT_ALLOWED {
-            for (name, expected) in [("allow", "GET, HEAD"), ("proxy-status", METHOD_NOT_ALLOWED)] {
+            for (name, expected) in [
+                ("allow", "GET, HEAD"),
+                ("proxy-status", NAME.method_not_allowed()),
+            ] {
                 let value = answer.headers().get(name);
                 ensure!(
                     value.is_some_and(|value| value == expected),

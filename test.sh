@@ -62,11 +62,15 @@ cargo_tool() {  # cargo_tool CRATE VERSION
 }
 
 step_fmt() { cargo fmt --all --check; }
-step_clippy() { cargo clippy -q --workspace --all-targets --locked -- -D warnings; }
+step_clippy() {
+  cargo clippy -q --workspace --all-targets --locked -- -D warnings
+  # The dynamic module's binding, which only a shared object links.
+  cargo clippy -q --package faultline-filter-module --features abi,provoke --locked -- -D warnings
+}
 step_shell() { git ls-files '*.sh' .ci/run | xargs shellcheck -x; }
 step_yaml() { git ls-files '*.yaml' '*.yml' | xargs yamllint --strict; }
 step_doc() { RUSTDOCFLAGS='-D warnings' cargo doc -q --workspace --no-deps --locked; }
-step_filter() { filter/build.sh; }
+step_filter() { filter/build.sh && filter/module/build.sh; }
 step_reproducible() { filter/reproducible.sh; }
 step_test() { cargo test -q --workspace --locked; }
 step_wasm() {

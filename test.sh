@@ -115,6 +115,8 @@ step_fmt() { cargo fmt --all --check; }
 # What is compiled for the proxy alone, the filter's binary interface and its allocator, is checked as the proxy's.
 step_clippy() {
   cargo clippy -q --workspace --all-targets --locked -- -D warnings
+  # The dynamic module's binding, which only a shared object links.
+  cargo clippy -q --package faultline-filter-module --features abi,provoke --locked -- -D warnings
   cargo clippy -q -p faultline-filter --lib --target "$filter_target" --locked -- -D warnings
   cargo clippy -q -p faultline-filter-core --all-targets --target "$filter_target" --locked -- -D warnings
 }
@@ -127,7 +129,7 @@ step_doc() {
 }
 # What it only warns of is not shown, but with what it refuses.
 step_unused() { cargo shear >"$scratch/output" 2>&1 || { cat "$scratch/output" >&2; return 1; }; }
-step_filter() { filter/build.sh; }
+step_filter() { filter/build.sh && filter/module/build.sh; }
 step_reproducible() { filter/reproducible.sh; }
 step_test() { cargo test -q --workspace --exclude faultline-deploy --locked; }
 step_deploy() {

@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Builds the filter's module twice from clean clones of HEAD, and fails unless the bytes are the same.
+# Builds the filter's modules twice from clean clones of HEAD, and fails unless the bytes are the same.
 set -euo pipefail
 
-module=target/filter/plugin.wasm
+# Below target/filter.
+readonly MODULES=(plugin.wasm module/amd64/libfaultline.so module/arm64/libfaultline.so)
 
 usage() {
     cat <<'USAGE'
 Usage: filter/reproducible.sh
-Clones HEAD to two paths, builds the module in each (filter/build.sh) with nothing in common but the downloaded
-crates, which the second build finds under another path, and compares. Prints the sha256 of both, or what differs.
+Clones HEAD to two paths, builds the modules in each (filter/build.sh, filter/module/build.sh) with nothing in common
+but the downloaded crates, which the second build finds under another path, and the linker, and compares. Prints the
+sha256 of both, or what differs.
 USAGE
 }
 
@@ -19,7 +21,7 @@ main() {
     *) usage >&2 && return 2 ;;
     esac
 
-    local root crates first second one other
+    local root crates first second module
     root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
     crates=${CARGO_HOME:-$HOME/.cargo}
     folder=$(mktemp -d)   # not local: the trap runs after this function
@@ -30,18 +32,29 @@ main() {
     git clone -q "$root" "$second"
     ln -s "$crates" "$folder/crates"
 
-    one=$(build "$first" "$crates")
-    other=$(build "$second" "$folder/crates")
-    if ! cmp "$first/$module" "$second/$module" >&2; then
-        printf 'filter/reproducible.sh: two clones of HEAD build different modules:\n%s\n%s\n' "$one" "$other" >&2
-        # What says most often why: a path of this machine.
-        grep -aoE "${folder}[[:graph:]]*" "$first/$module" "$second/$module" >&2 || true
-        return 1
-    fi
-    printf 'two clones, one module: %s\n' "${one#* }"
+    build "$first" "$crates"
+    build "$second" "$folder/crates"
+    for module in "${MODULES[@]}"; do
+        compare "$module" "$first/target/filter/$module" "$second/target/filter/$module"
+    done
 }
 
 # build CLONE CARGO_HOME
-build() { CARGO_TARGET_DIR=$1/target CARGO_HOME=$2 "$1/filter/build.sh"; }
+build() {
+    CARGO_TARGET_DIR=$1/target CARGO_HOME=$2 "$1/filter/build.sh" >/dev/null
+    CARGO_TARGET_DIR=$1/target CARGO_HOME=$2 "$1/filter/module/build.sh" >/dev/null
+}
+
+# compare MODULE ONE OTHER
+compare() {
+    if ! cmp "$2" "$3" >&2; then
+        printf 'filter/reproducible.sh: two clones of HEAD build different modules:\n' >&2
+        sha256sum "$2" "$3" >&2
+        # What says most often why: a path of this machine.
+        grep -aoE "${folder}[[:graph:]]*" "$2" "$3" >&2 || true
+        return 1
+    fi
+    printf 'two clones, one %s: %s bytes, sha256 %s\n' "$1" "$(wc -c <"$2")" "$(sha256sum "$2" | cut -d ' ' -f 1)"
+}
 
 main "$@"

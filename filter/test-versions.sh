@@ -23,6 +23,9 @@ main() {
     local version
     for version in "$@"; do
         printf '== Envoy %s\n' "$version"
+        case $version in
+        1.3[0-8].*) printf 'SKIPPED: the tests with the dynamic module, which needs Envoy 1.39\n' ;;
+        esac
         FAULTLINE_ENVOY_VERSION=$version cargo test --quiet --locked --package faultline-filter --package faultline-local
     done
 }

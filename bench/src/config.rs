@@ -4,12 +4,14 @@ use crate::{
     peer::Peer,
     variant::{Guard, Kind, Setup},
 };
-use faultline_filter_core::{
-    annotate::{METHOD_NOT_ALLOWED, UNKNOWN_ROUTE},
-    problem,
-};
+use faultline_filter_core::{Name, problem};
 use serde_json::{Map, Value, json};
-use std::{collections::BTreeSet, fmt::Write, path::Path};
+use std::{
+    collections::BTreeSet,
+    fmt::Write,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
 
 /// The listener's name.
 pub(crate) const LISTENER: &str = "bench";
@@ -23,19 +25,32 @@ pub(crate) const OBSERVED: &str = "api";
 /// The header of a request that is told in its answer which headers a peer has given it.
 pub(crate) const TELL: &str = "x-bench-tell";
 
+/// The filter's name in its answers, as it is without one in the configuration.
+pub(crate) static NAME: LazyLock<Name> = LazyLock::new(Name::default);
+
 /// The path of route number `n`.
 pub(crate) fn route(n: usize) -> String {
     format!("/api/v1/resource/{n:05}")
 }
 
-/// Envoy's configuration for `setup`. `module` is the filter.
-pub(crate) fn envoy(setup: Setup, module: &Path) -> String {
+/// The filter for each of its hosts.
+#[derive(Debug)]
+pub(crate) struct Modules {
+    /// In WebAssembly.
+    pub(crate) wasm: PathBuf,
+    /// The dynamic module.
+    pub(crate) native: PathBuf,
+}
+
+/// Envoy's configuration for `setup`.
+pub(crate) fn envoy(setup: Setup, modules: &Modules) -> String {
     let Setup { guard, routes } = setup;
     let filter = match guard {
         Guard::Bare | Guard::Native | Guard::NativeTree => None,
         Guard::Lua => Some(lua_filter(routes)),
-        Guard::Faultline => Some(wasm_filter(routes, false, module)),
-        Guard::FaultlineLabels => Some(wasm_filter(routes, true, module)),
+        Guard::Faultline => Some(wasm_filter(routes, false, &modules.wasm)),
+        Guard::FaultlineLabels => Some(wasm_filter(routes, true, &modules.wasm)),
+        Guard::FaultlineModule => Some(native_filter(routes, &modules.native)),
         Guard::Peer(peer) => Some(wasm(&peer.name, &peer.module, &peer.configuration())),
     };
     let (way, table) = match guard {
@@ -154,7 +169,7 @@ fn native_route(n: usize) -> Value {
 }
 
 fn native_unknown() -> Value {
-    let unknown = problem::unknown_route();
+    let unknown = problem::unknown_route(&NAME);
     json!({
         "match": {"prefix": "/"},
         "direct_response": {"status": unknown.status, "body": {"inline_string": unknown.body}},
@@ -192,10 +207,13 @@ fn lua_filter(routes: usize) -> Value {
 fn lua_script(routes: usize) -> String {
     let methods = faultline_filter_core::Methods::new(["GET"]);
     let constants = [
-        ("UNKNOWN_ROUTE", UNKNOWN_ROUTE),
-        ("METHOD_NOT_ALLOWED", METHOD_NOT_ALLOWED),
-        ("NOT_FOUND", problem::unknown_route().body),
-        ("NOT_ALLOWED", problem::method_not_allowed(&methods).body),
+        ("UNKNOWN_ROUTE", NAME.unknown_route()),
+        ("METHOD_NOT_ALLOWED", NAME.method_not_allowed()),
+        ("NOT_FOUND", problem::unknown_route(&NAME).body),
+        (
+            "NOT_ALLOWED",
+            problem::method_not_allowed(&NAME, &methods).body,
+        ),
     ];
     let mut script = String::new();
     for (name, text) in constants {
@@ -230,6 +248,30 @@ fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
 }
 
 fn wasm_filter(routes: usize, labels: bool, module: &Path) -> Value {
+    wasm("faultline", module, &configuration(routes, labels))
+}
+
+/// The same as a dynamic module.
+fn native_filter(routes: usize, module: &Path) -> Value {
+    filter_of(
+        "envoy.extensions.filters.http.dynamic_modules",
+        json!({
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+            "dynamic_module_config": {
+                "module": {"local": {"filename": module}},
+                "do_not_close": true,
+            },
+            "filter_name": "faultline",
+            "filter_config": {
+                "@type": "type.googleapis.com/google.protobuf.StringValue",
+                "value": configuration(routes, false),
+            },
+        }),
+    )
+}
+
+/// The filter's configuration.
+fn configuration(routes: usize, labels: bool) -> String {
     let table: Vec<Value> = (0..routes)
         .map(|n| match Kind::of_route(n) {
             Kind::Open => json!({"path": route(n)}),
@@ -239,8 +281,7 @@ fn wasm_filter(routes: usize, labels: bool, module: &Path) -> Value {
             Kind::Allowed | Kind::Unknown => json!({"path": route(n), "methods": ["GET"]}),
         })
         .collect();
-    let configuration = json!({"routes": table, "labels": labels}).to_string();
-    wasm("faultline", module, &configuration)
+    json!({"routes": table, "labels": labels}).to_string()
 }
 
 fn wasm(name: &str, module: &Path, configuration: &str) -> Value {
@@ -270,9 +311,7 @@ mod tests {
     #[test]
     fn the_filter_takes_its_configuration_at_every_size() {
         for routes in crate::variant::ROUTES {
-            let filter = wasm_filter(routes, true, Path::new("plugin.wasm"));
-            let configuration = &filter["typed_config"]["config"]["configuration"]["value"];
-            let configuration = configuration.as_str().unwrap();
+            let configuration = configuration(routes, true);
             faultline_filter_core::Config::parse(configuration.as_bytes()).unwrap();
         }
     }

@@ -1,12 +1,12 @@
 //! What is asked, and what must be answered: a guard that does not do its work fails the run.
 
 use crate::{
-    config::{PASSED, route},
+    config::{NAME, PASSED, route},
     peer::Peer,
     variant::{Guard, Kind, Variant},
 };
 use anyhow::{Context, bail, ensure};
-use faultline_filter_core::{annotate::UNKNOWN_ROUTE, problem};
+use faultline_filter_core::problem;
 use http::{HeaderMap, StatusCode, Uri};
 
 /// How many different unknown paths are asked for.
@@ -54,7 +54,7 @@ impl Exchange {
         let headers = match (setup.guard, path) {
             (_, Kind::Unknown) => vec![
                 ("content-type", Header::Is("application/problem+json")),
-                ("proxy-status", Header::Is(UNKNOWN_ROUTE)),
+                ("proxy-status", Header::Is(NAME.unknown_route())),
             ],
             (Guard::Native | Guard::NativeTree, Kind::Observed) => vec![
                 ("proxy-status", Header::Contains("flags=")),
@@ -70,7 +70,7 @@ impl Exchange {
             ],
         };
         let (status, body) = match path {
-            Kind::Unknown => (StatusCode::NOT_FOUND, problem::unknown_route().body),
+            Kind::Unknown => (StatusCode::NOT_FOUND, problem::unknown_route(&NAME).body),
             _ => (StatusCode::OK, PASSED),
         };
         Ok(Self {
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn an_answer_without_its_mark_is_refused() {
         let exchange = exchange(Guard::Lua, Kind::Unknown);
-        let body = problem::unknown_route().body.as_bytes();
+        let body = problem::unknown_route(&NAME).body.as_bytes();
         let mut headers = HeaderMap::new();
         headers.insert(
             "content-type",
@@ -178,7 +178,10 @@ mod tests {
                 .check(StatusCode::NOT_FOUND, &headers, body)
                 .is_err()
         );
-        headers.insert("proxy-status", HeaderValue::from_static(UNKNOWN_ROUTE));
+        headers.insert(
+            "proxy-status",
+            HeaderValue::from_static(NAME.unknown_route()),
+        );
         exchange
             .check(StatusCode::NOT_FOUND, &headers, body)
             .unwrap();

@@ -21,6 +21,7 @@ mod variant;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use config::Modules;
 use environment::{Environment, Moment};
 use faultline_testbed::Envoy;
 use report::{Module, Report};
@@ -99,13 +100,16 @@ async fn filter(options: Filter) -> anyhow::Result<()> {
         slice_seconds: options.slice_seconds,
         connections: options.connections.into(),
     };
-    let module = faultline_testbed::filter()?;
-    let modules = Module::all(&module, &peers)?;
+    let filter = Modules {
+        wasm: faultline_testbed::filter()?,
+        native: faultline_testbed::dynamic_module()?,
+    };
+    let modules = Module::all(&filter, &peers)?;
     let envoy = envoy_version().await?;
-    let memory = memory::measure(&module, &peers).await?;
+    let memory = memory::measure(&filter, &peers).await?;
 
     let start = Moment::now();
-    let measured = rounds::measure(&variants, &module, method, progress).await?;
+    let measured = rounds::measure(&variants, &filter, method, progress).await?;
     let environment = Environment::between(start, Moment::now(), envoy);
     let report = Report {
         environment,

@@ -6,6 +6,7 @@
 //! its linear memory, is read from the process's map.
 
 use crate::{
+    config::Modules,
     exchange::Exchange,
     load::Until,
     peer::Peer,
@@ -14,7 +15,7 @@ use crate::{
 };
 use anyhow::Context;
 use serde::Serialize;
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, sync::Arc};
 
 /// One guard's memory.
 #[derive(Debug, Serialize)]
@@ -37,6 +38,9 @@ struct Process {
     linear: Option<u64>,
 }
 
+/// The guards that have a memory of their own.
+const OWN_MEMORY: [Guard; 3] = [Guard::Lua, Guard::Faultline, Guard::FaultlineModule];
+
 const FEW: usize = 1;
 const MANY: usize = 9;
 const CONNECTIONS: usize = 64;
@@ -47,15 +51,18 @@ const ANSWERS: u64 = 100;
 ///
 /// # Errors
 /// An Envoy does not start, an answer is wrong, or `/proc` cannot be read.
-pub(crate) async fn measure(module: &Path, peers: &[&'static Peer]) -> anyhow::Result<Vec<Memory>> {
+pub(crate) async fn measure(
+    modules: &Modules,
+    peers: &[&'static Peer],
+) -> anyhow::Result<Vec<Memory>> {
     let [few, .., many] = ROUTES;
     let bare = [
-        process(Setup::BARE, module, FEW).await?,
-        process(Setup::BARE, module, MANY).await?,
+        process(Setup::BARE, modules, FEW).await?,
+        process(Setup::BARE, modules, MANY).await?,
     ];
     let ours = [few, many]
         .into_iter()
-        .flat_map(|routes| [Guard::Lua, Guard::Faultline].map(|guard| Setup { guard, routes }));
+        .flat_map(|routes| OWN_MEMORY.map(|guard| Setup { guard, routes }));
     let mut setups: Vec<Setup> = ours
         .chain(peers.iter().map(|peer| Setup::of_peer(peer)))
         .collect();
@@ -63,8 +70,8 @@ pub(crate) async fn measure(module: &Path, peers: &[&'static Peer]) -> anyhow::R
     let mut all = Vec::new();
     for setup in setups {
         let with = [
-            process(setup, module, FEW).await?,
-            process(setup, module, MANY).await?,
+            process(setup, modules, FEW).await?,
+            process(setup, modules, MANY).await?,
         ];
         all.push(beyond(setup, with, bare)?);
     }
@@ -85,8 +92,8 @@ fn beyond(setup: Setup, with: [Process; 2], bare: [Process; 2]) -> anyhow::Resul
 }
 
 /// An Envoy after every kind of request.
-async fn process(setup: Setup, module: &Path, workers: usize) -> anyhow::Result<Process> {
-    let mut running = Running::start(setup, module, workers, CONNECTIONS).await?;
+async fn process(setup: Setup, modules: &Modules, workers: usize) -> anyhow::Result<Process> {
+    let mut running = Running::start(setup, modules, workers, CONNECTIONS).await?;
     for path in Kind::ALL
         .into_iter()
         .filter(|&path| setup.guard.is_asked(path))

@@ -153,6 +153,7 @@ fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StatusCode, D::E
 mod tests {
     use super::*;
     use crate::{
+        config::Modules,
         exchange::Exchange,
         load::Until,
         running::Running,
@@ -169,7 +170,7 @@ mod tests {
             "configuration": {"routes": [{"path": "/there"}]},
             "requests": {
                 "allowed": {"paths": ["/there"], "headers": {"x-token": "a"}, "status": 200, "adds": {"x-token": "a"}},
-                "unknown": {"status": 404, "body": faultline_filter_core::problem::unknown_route().body},
+                "unknown": {"status": 404, "body": faultline_filter_core::problem::unknown_route(&crate::config::NAME).body},
             },
         })
     }
@@ -183,7 +184,12 @@ mod tests {
     async fn ask(description: &Value) -> anyhow::Result<()> {
         let peer = parse(description)?;
         let setup = Setup::of_peer(peer);
-        let mut running = Running::start(setup, Path::new("not asked for"), 1, 2).await?;
+        let not_asked_for = || PathBuf::from("not asked for");
+        let modules = Modules {
+            wasm: not_asked_for(),
+            native: not_asked_for(),
+        };
+        let mut running = Running::start(setup, &modules, 1, 2).await?;
         for (path, _) in peer.requests() {
             let exchange = Arc::new(Exchange::of(Variant { setup, path })?);
             running.slice(&exchange, path, Until::Answers(1)).await?;
@@ -241,7 +247,7 @@ mod tests {
         let place = |name: &str| names.iter().position(|one| one == name);
         assert_eq!(
             place("other-10-allowed"),
-            place("faultline-10-allowed").map(|n| n + 1)
+            place("faultline-module-10-allowed").map(|n| n + 1)
         );
         let its = names.iter().filter(|name| name.starts_with("other-"));
         assert_eq!(

@@ -102,6 +102,7 @@ const fn colour(guard: Guard) -> &'static str {
         Guard::Native | Guard::NativeTree => "#56b4e9",
         Guard::Lua => "#e69f00",
         Guard::Faultline | Guard::FaultlineLabels => "#009e73",
+        Guard::FaultlineModule => "#0072b2",
         Guard::Peer(_) => "#cc79a7",
     }
 }

@@ -1,6 +1,7 @@
 //! Everything a run found: what the table shows, and the JSON holds.
 
 use crate::{
+    config::Modules,
     environment::Environment,
     memory::Memory,
     peer::Peer,
@@ -29,7 +30,7 @@ pub(crate) struct Report {
     pub(crate) comparisons: Vec<Comparison>,
 }
 
-/// A module in WebAssembly.
+/// A module, in WebAssembly or native.
 #[derive(Debug, Serialize)]
 pub(crate) struct Module {
     /// Its guard's name.
@@ -43,8 +44,11 @@ impl Module {
     ///
     /// # Errors
     /// A file is not there.
-    pub(crate) fn all(filter: &Path, peers: &[&'static Peer]) -> anyhow::Result<Vec<Self>> {
-        let filter = (Guard::Faultline.name(), filter);
+    pub(crate) fn all(filter: &Modules, peers: &[&'static Peer]) -> anyhow::Result<Vec<Self>> {
+        let filter = [
+            (Guard::Faultline.name(), filter.wasm.as_path()),
+            (Guard::FaultlineModule.name(), filter.native.as_path()),
+        ];
         let peers = peers
             .iter()
             .map(|peer| (peer.name.as_str(), peer.module.as_path()));
@@ -53,7 +57,7 @@ impl Module {
             let bytes = metadata.len();
             Ok(Self { name, bytes })
         };
-        [filter].into_iter().chain(peers).map(sized).collect()
+        filter.into_iter().chain(peers).map(sized).collect()
     }
 }
 
@@ -83,7 +87,12 @@ pub(crate) fn compare(variants: &[Measured], peers: &[&'static Peer]) -> Vec<Com
             (variant.setup.guard, variant.setup.routes, variant.path) == (guard, routes, path)
         })
     };
-    let ours = [Guard::Lua, Guard::Native, Guard::NativeTree];
+    let ours = [
+        Guard::Lua,
+        Guard::Native,
+        Guard::NativeTree,
+        Guard::FaultlineModule,
+    ];
     let others: Vec<Guard> = ours
         .into_iter()
         .chain(peers.iter().map(|peer| Guard::Peer(peer)))

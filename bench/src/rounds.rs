@@ -1,6 +1,7 @@
 //! The measurement: short slices in random order, each beside two bare ones.
 
 use crate::{
+    config::Modules,
     exchange::Exchange,
     load::Until,
     running::{Running, Slice},
@@ -9,7 +10,7 @@ use crate::{
 };
 use anyhow::Context;
 use serde::Serialize;
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// How to measure.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -54,11 +55,11 @@ struct Entry {
 /// An Envoy does not start, an answer is wrong, or a guard did not count what it was asked.
 pub(crate) async fn measure(
     variants: &[Variant],
-    module: &Path,
+    modules: &Modules,
     method: Method,
     mut progress: impl FnMut(usize, usize),
 ) -> anyhow::Result<Vec<Measured>> {
-    let start = |setup| Running::start(setup, module, 1, method.connections);
+    let start = |setup| Running::start(setup, modules, 1, method.connections);
     let mut bare = start(Setup::BARE).await?;
     let mut all: Vec<Running> = Vec::new();
     let mut entries = Vec::new();

@@ -1,7 +1,7 @@
 //! An Envoy under load, and the proof that its guard does its work.
 
 use crate::{
-    config::{self, LISTENER, OBSERVED, TELL},
+    config::{self, LISTENER, Modules, NAME, OBSERVED, TELL},
     cpu,
     exchange::Exchange,
     load::{Load, Until},
@@ -11,12 +11,11 @@ use crate::{
 use anyhow::{Context, ensure};
 use faultline_filter_core::{
     Outcome,
-    annotate::METHOD_NOT_ALLOWED,
     metrics::{Labels, METHOD_NOT_ALLOWED as REFUSED_METHODS, RouteMetric, UNKNOWN_ROUTES},
 };
 use faultline_testbed::{Envoy, until};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// One Envoy with its connections.
 #[derive(Debug)]
@@ -53,14 +52,14 @@ impl Running {
     /// Envoy does not start, or its guard does not do what no slice asks.
     pub(crate) async fn start(
         setup: Setup,
-        module: &Path,
+        modules: &Modules,
         workers: usize,
         connections: usize,
     ) -> anyhow::Result<Self> {
         let workers = workers.to_string();
         let arguments = ["--concurrency", &workers];
         let name = setup.guard.name();
-        let envoy = Envoy::start_with(&config::envoy(setup, module), &arguments)
+        let envoy = Envoy::start_with(&config::envoy(setup, modules), &arguments, &[])
             .await
             .with_context(|| format!("{name} with {} routes", setup.routes))?;
         let load = Load::open(envoy.listener(LISTENER).await?, connections).await?;
@@ -120,7 +119,7 @@ impl Running {
             Guard::Peer(peer) => return self.adds_headers(peer).await,
             Guard::Bare => StatusCode::OK,
             Guard::Native | Guard::NativeTree => StatusCode::NOT_FOUND,
-            Guard::Lua | Guard::Faultline | Guard::FaultlineLabels => {
+            Guard::Lua | Guard::Faultline | Guard::FaultlineLabels | Guard::FaultlineModule => {
                 *refused += 1;
                 StatusCode::METHOD_NOT_ALLOWED
             }
@@ -136,7 +135,10 @@ impl Running {
             "POST {target} was answered {status} instead of {expected}"
         );
         if expected == StatusCode::METHOD_NOT_ALLOWED {
-            for (name, expected) in [("allow", "GET, HEAD"), ("proxy-status", METHOD_NOT_ALLOWED)] {
+            for (name, expected) in [
+                ("allow", "GET, HEAD"),
+                ("proxy-status", NAME.method_not_allowed()),
+            ] {
                 let value = answer.headers().get(name);
                 ensure!(
                     value.is_some_and(|value| value == expected),
@@ -176,6 +178,7 @@ impl Running {
             Guard::Lua => ("http.bench.lua", Labels::Plain),
             Guard::Faultline => ("wasmcustom", Labels::Plain),
             Guard::FaultlineLabels => ("wasmcustom", Labels::Tagged),
+            Guard::FaultlineModule => ("dynamicmodulescustom", Labels::Plain),
         };
         let names = [
             RouteMetric::Requests(Outcome::Ok).name(OBSERVED, labels),

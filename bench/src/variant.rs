@@ -19,19 +19,22 @@ pub(crate) enum Guard {
     Faultline,
     /// The filter, with labels in its metrics' names.
     FaultlineLabels,
+    /// The filter as a dynamic module.
+    FaultlineModule,
     /// A module of another project.
     Peer(&'static Peer),
 }
 
 impl Guard {
     /// All but the peers.
-    pub(crate) const OURS: [Self; 6] = [
+    pub(crate) const OURS: [Self; 7] = [
         Self::Bare,
         Self::Native,
         Self::NativeTree,
         Self::Lua,
         Self::Faultline,
         Self::FaultlineLabels,
+        Self::FaultlineModule,
     ];
 
     /// Its name in the table.
@@ -43,6 +46,7 @@ impl Guard {
             Self::Lua => "lua",
             Self::Faultline => "faultline",
             Self::FaultlineLabels => "faultline-labels",
+            Self::FaultlineModule => "faultline-module",
             Self::Peer(peer) => &peer.name,
         }
     }
@@ -175,6 +179,7 @@ pub(crate) fn all(peers: &[&'static Peer]) -> Vec<Variant> {
                 Guard::NativeTree,
                 Guard::Lua,
                 Guard::Faultline,
+                Guard::FaultlineModule,
             ] {
                 let setup = Setup { guard, routes };
                 variants.push(Variant { setup, path });
@@ -231,6 +236,7 @@ mod tests {
         assert_eq!(names.len(), count);
         assert!(names.contains(&"faultline-10000-unknown".to_owned()));
         assert!(names.contains(&"faultline-labels-10-observed".to_owned()));
+        assert!(names.contains(&"faultline-module-10000-unknown".to_owned()));
     }
 
     #[test]

@@ -22,8 +22,8 @@ main() {
     esac
     log=$(mktemp)
     trap 'rm -f "$log"' EXIT
-    for target in adapter configuration matching; do fuzz "$target" none 64 "$seconds"; done
-    for target in adapter configuration matching; do fuzz "$target" address 4096 "$seconds"; done
+    for target in adapter configuration matching module; do fuzz "$target" none 64 "$seconds"; done
+    for target in adapter configuration matching module; do fuzz "$target" address 4096 "$seconds"; done
     printf '%d inputs, no promise broken\n' "$executed"
 }
 

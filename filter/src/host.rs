@@ -1,8 +1,9 @@
 //! What the filter asks of its host.
 
+use crate::pairs;
 use alloc::vec::Vec;
 use core::ops::Deref;
-use faultline_filter_core::problem::Problem;
+use faultline_filter_core::{Admission, Config, Reads, problem::Problem};
 
 /// Why the host did not do what it was asked: the status of its answer, other than 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,24 @@ pub trait Host {
     /// The first header called `name`.
     fn header(&self, of: Headers, name: &str) -> Answer<Self::Bytes>;
 
+    /// The decision over a request, in the request phase.
+    ///
+    /// In WebAssembly each question costs more than its answer: all headers at once cost less than
+    /// two of them one after the other, and a little more than one (docs/filter-cost.md). A host
+    /// where a question costs little asks for each header by itself instead.
+    fn admit<'c>(&self, config: &'c Config) -> Admission<'c> {
+        match config.reads() {
+            Reads::Headers => {
+                let map = self.headers(Headers::Request).ok();
+                config.admit(|name| pairs::value(map.as_deref()?, name))
+            }
+            Reads::Path => {
+                let path = self.header(Headers::Request, ":path").ok();
+                config.admit(|_| path.as_deref())
+            }
+        }
+    }
+
     /// Adds a header beside those of the same name: for a list header, appends to the list.
     fn add_header(&self, to: Headers, name: &str, value: &str) -> Answer<()>;
 
@@ -61,7 +80,7 @@ pub trait Host {
     /// Leaves `value` in the request's filter state, as `wasm.` and `path`.
     fn set_property(&self, path: &str, value: &str) -> Answer<()>;
 
-    /// Nanoseconds since 1970.
+    /// Nanoseconds of a clock, since any moment that stays the same.
     fn now(&self) -> Answer<u64>;
 
     /// Answers the request instead of the upstream, in the request phase.

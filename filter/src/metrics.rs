@@ -1,4 +1,4 @@
-//! The host's metrics: defined once per name in this VM, then counted by id.
+//! The host's metrics: defined once per name, then counted by id.
 
 use crate::host::{Host, MetricId, MetricKind};
 use alloc::{borrow::ToOwned, string::String, vec::Vec};
@@ -7,20 +7,23 @@ use faultline_filter_core::{
     metrics::{self as names, RouteMetric},
 };
 
-/// The metrics of this VM by name. The host makes a new id at every definition and never takes
-/// one back, so a plugin that is configured again must find the ids it had.
-pub(crate) struct Defined {
+/// Metrics defined so far, by name. Where ids outlive a configuration, as in a VM, the host makes a
+/// new id at every definition and never takes one back, so a plugin that is configured again must
+/// find the ids it had.
+#[derive(Default)]
+pub struct Defined {
     ids: Vec<(String, MetricId)>,
 }
 
 impl Defined {
-    pub(crate) const fn new() -> Self {
+    /// None yet.
+    pub const fn new() -> Self {
         Self { ids: Vec::new() }
     }
 
     /// The id of this metric; `None` if the host refuses to define it, and then nothing is
     /// counted.
-    fn define(&mut self, host: &impl Host, kind: MetricKind, name: String) -> Option<MetricId> {
+    pub fn define(&mut self, host: &impl Host, kind: MetricKind, name: String) -> Option<MetricId> {
         if let Some((_, id)) = self.ids.iter().find(|(known, _)| *known == name) {
             return Some(*id);
         }

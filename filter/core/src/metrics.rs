@@ -13,6 +13,9 @@ pub const METHOD_NOT_ALLOWED: &str = "faultline_method_not_allowed";
 /// Configurations refused.
 pub const CONFIG_ERRORS: &str = "faultline_config_errors";
 
+/// Panics of the native module, each of which has cost one request the filter.
+pub const PANICS: &str = "faultline_panics";
+
 /// How the route and the outcome are written into a metric's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Labels {

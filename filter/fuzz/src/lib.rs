@@ -14,17 +14,20 @@ mod configuration;
 mod matching;
 mod mock;
 pub mod model;
+mod module;
 
 pub use adapter::adapter;
 pub use configuration::configuration;
 pub use matching::matching;
+pub use module::module;
 
 /// A fuzz target: its name, and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 3] = [
+pub const TARGETS: [Target; 4] = [
     ("adapter", adapter),
     ("configuration", configuration),
     ("matching", matching),
+    ("module", module),
 ];

@@ -9,22 +9,37 @@ fn folder() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples"))
 }
 
-/// Where Envoy's own configuration has the filter's, as a text.
-const IN_ENVOY: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0\
-                        /typed_config/config/configuration/value";
+/// Where a file may keep the filter's configuration, by the kind of its documents; Envoy's own has none.
+/// The configuration is the first that is there: for each host of the filter, one.
+const PLACES: [(Option<&str>, &[&str]); 5] = [
+    (Some("WasmPlugin"), &["/spec/pluginConfig"]),
+    (Some("TrafficExtension"), &["/spec/wasm/pluginConfig"]),
+    (
+        Some("EnvoyExtensionPolicy"),
+        &["/spec/wasm/0/config", "/spec/dynamicModule/0/config"],
+    ),
+    (
+        Some("EnvoyFilter"),
+        &["/spec/configPatches/0/patch/value/typed_config/filter_config/value"],
+    ),
+    (
+        None,
+        &[
+            "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0\
+             /typed_config/config/configuration/value",
+            "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0\
+             /typed_config/filter_config/value",
+        ],
+    ),
+];
 
 /// The filter's configuration in a file, wherever such a file keeps it.
 fn configuration(yaml: &str) -> Value {
     let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).expect("YAML");
     let mut found = documents.iter().filter_map(|document| {
-        let pointer = match document["kind"].as_str() {
-            Some("WasmPlugin") => "/spec/pluginConfig",
-            Some("TrafficExtension") => "/spec/wasm/pluginConfig",
-            Some("EnvoyExtensionPolicy") => "/spec/wasm/0/config",
-            Some(_) => return None,
-            None => IN_ENVOY,
-        };
-        document.pointer(pointer)
+        let kind = document["kind"].as_str();
+        let (_, places) = PLACES.iter().find(|(known, _)| *known == kind)?;
+        places.iter().find_map(|place| document.pointer(place))
     });
     let first = found.next().expect("a configuration of the filter");
     assert!(found.next().is_none(), "more than one configuration");
@@ -51,7 +66,7 @@ fn every_example_has_the_same_valid_configuration() {
         assert_eq!(parsed.labels, Labels::Tagged, "{file}");
         configurations.push((path.clone(), config));
     }
-    assert_eq!(configurations.len(), 4);
+    assert_eq!(configurations.len(), 8);
     let (first, expected) = &configurations[0];
     for (path, config) in &configurations {
         assert_eq!(

@@ -2,13 +2,16 @@
 
 use crate::{
     documents::documents,
+    host::{Host, each_host},
     traffic::{
-        self, ABORTS, AFTER_ABORTS, AFTER_FAULTS, ERRORS, OKS, OTHER_METHODS, QUIET, REFUSALS,
-        TIMEOUTS, TRIES, TRY_MS, UNKNOWN,
+        self, ABORTS, AFTER_ABORTS, AFTER_FAULTS, ERRORS, OKS, OTHER_METHODS, QUIET, TIMEOUTS,
+        TRIES, TRY_MS, UNKNOWN,
     },
 };
 use faultline_testbed::{Error, Prometheus, Vector};
 use std::{collections::BTreeSet, io::Write as _};
+
+each_host!(every_documented_expression_answers_what_the_traffic_was,);
 
 /// The expected value.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +75,7 @@ fn bucket(millis: f64) -> f64 {
     bound.expect("no test takes longer")
 }
 
-fn cases(slowest_ms: f64) -> Vec<Case> {
+fn cases(slowest_ms: f64, refusals: u32) -> Vec<Case> {
     // The tries make it this long, less what timers are early.
     let least = f64::from(TRIES * TRY_MS) * 0.95;
     assert!((1000.0..2500.0).contains(&least), "{least}");
@@ -146,13 +149,13 @@ fn cases(slowest_ms: f64) -> Vec<Case> {
             vec![
                 (
                     AFTER_FAULTS,
-                    vec![("instance=updated-1:15090 pod=updated-1", increase(REFUSALS))],
+                    vec![("instance=updated-1:15090 pod=updated-1", increase(refusals))],
                 ),
                 (
                     AFTER_ABORTS,
                     vec![(
                         "instance=started-1:15090 pod=started-1",
-                        Value::Is(REFUSALS.into()),
+                        Value::Is(refusals.into()),
                     )],
                 ),
                 (QUIET, vec![]),
@@ -251,8 +254,7 @@ fn differences(answer: &Vector, rows: &[Row]) -> Vec<String> {
     differences
 }
 
-#[tokio::test]
-async fn every_documented_expression_answers_what_the_traffic_was() {
+async fn every_documented_expression_answers_what_the_traffic_was(host: Host) {
     let documents = documents();
     let mut untested: BTreeSet<(&str, String)> = documents
         .iter()
@@ -262,7 +264,7 @@ async fn every_documented_expression_answers_what_the_traffic_was() {
                 .map(|it| (document.name.as_str(), plain(it)))
         })
         .collect();
-    let traffic = traffic::run().await;
+    let traffic = traffic::run(host).await;
     let prometheus = match Prometheus::over(&traffic.samples).await {
         Ok(prometheus) => prometheus,
         // Written past libtest, which shows a passing test's output to nobody.
@@ -277,7 +279,7 @@ async fn every_documented_expression_answers_what_the_traffic_was() {
     for Case {
         expression,
         answers,
-    } in cases(traffic.slowest_ms)
+    } in cases(traffic.slowest_ms, traffic.refusals)
     {
         let known = untested.len();
         untested.retain(|(_, documented)| documented != expression);

@@ -2,12 +2,18 @@
 
 use crate::{
     client::get,
-    proxy::{Proxy, plugin},
+    host::{Host, each_host},
+    proxy::Proxy,
     statistics::counted,
 };
 use faultline_testbed::{Envoy, Step, Upstream, until};
 use serde_json::{Value, json};
 use std::{fs, path::Path};
+
+each_host!(
+    a_refused_first_configuration_lets_requests_pass,
+    a_refused_update_leaves_the_configuration_before,
+);
 
 async fn upstream() -> Upstream {
     Upstream::start(|_| Step::answer(200, "app")).await.unwrap()
@@ -20,8 +26,7 @@ async fn said(envoy: &Envoy, words: &str) {
         .unwrap_or_else(|error| panic!("{error} in\n{}", envoy.log()));
 }
 
-#[tokio::test]
-async fn a_refused_first_configuration_lets_requests_pass() {
+async fn a_refused_first_configuration_lets_requests_pass(host: Host) {
     // As deep as values are read, and deeper: the module's stack is small.
     let deep = format!(
         r#"{}{{"routes":1}}{}"#,
@@ -44,8 +49,8 @@ async fn a_refused_first_configuration_lets_requests_pass() {
         ),
     ] {
         let upstream = upstream().await;
-        let mut proxy = Proxy::to(&upstream, &json!({}));
-        proxy.plugin["typed_config"] = plugin(configuration);
+        let mut proxy = Proxy::to(host, &upstream, &json!({}));
+        proxy.plugin["typed_config"] = host.plugin(configuration);
         let (envoy, address) = proxy.start().await;
         assert_eq!(
             get(address, "/anything").await.status,
@@ -57,14 +62,12 @@ async fn a_refused_first_configuration_lets_requests_pass() {
             &format!("faultline: configuration refused, requests pass untouched: {words}"),
         )
         .await;
-        // Once in each VM: Envoy's trial, its main thread, and its one worker.
-        counted(&envoy, "faultline_config_errors", 3).await;
+        counted(&envoy, "faultline_config_errors", host.readers().into()).await;
     }
 }
 
 /// The plugin as Istio gives it: by extension discovery, which may change it at any time.
-#[tokio::test]
-async fn a_refused_update_leaves_the_configuration_before() {
+async fn a_refused_update_leaves_the_configuration_before(host: Host) {
     let upstream = upstream().await;
     let directory = tempfile::tempdir().unwrap();
     let discovered = directory.path().join("plugin.json");
@@ -72,9 +75,9 @@ async fn a_refused_update_leaves_the_configuration_before() {
     let bad = json!({"routes": [{"path": "/log"}], "fallback": "perhaps"}).to_string();
     let better = json!({"routes": [{"path": "/log"}, {"path": "/new"}]}).to_string();
 
-    discover(&discovered, &good);
-    let mut proxy = Proxy::to(&upstream, &json!({}));
-    proxy.plugin = discovery(&discovered);
+    discover(host, &discovered, &good);
+    let mut proxy = Proxy::to(host, &upstream, &json!({}));
+    proxy.plugin = discovery(host, &discovered);
     let (envoy, address) = proxy.start().await;
     let statuses = async || {
         [
@@ -84,17 +87,17 @@ async fn a_refused_update_leaves_the_configuration_before() {
     };
     assert_eq!(statuses().await, [200, 404]);
 
-    discover(&discovered, &bad);
+    discover(host, &discovered, &bad);
     said(
         &envoy,
         "refused, the one before stays: fallback = \"perhaps\": must be",
     )
     .await;
-    // Trial, main thread and worker have all seen it: traffic is now in the hands of the update.
-    counted(&envoy, "faultline_config_errors", 3).await;
+    // All have seen it: traffic is now in the hands of the update.
+    counted(&envoy, "faultline_config_errors", host.readers().into()).await;
     assert_eq!(statuses().await, [200, 404]);
 
-    discover(&discovered, &better);
+    discover(host, &discovered, &better);
     let waited = until("the corrected configuration", async || {
         (statuses().await == [200, 200]).then_some(())
     });
@@ -103,19 +106,24 @@ async fn a_refused_update_leaves_the_configuration_before() {
 }
 
 /// The plugin as what this file says, now and whenever it changes.
-pub(crate) fn discovery(path: &Path) -> Value {
+pub(crate) fn discovery(host: Host, path: &Path) -> Value {
     json!({"name": "faultline.test", "config_discovery": {
         "config_source": {"path_config_source": {"path": path}},
-        "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
+        "type_urls": [host.type_url()],
     }})
 }
 
-/// Changes the configuration. Envoy watches for moves.
-pub(crate) fn discover(path: &Path, configuration: &str) {
+/// Changes the configuration.
+pub(crate) fn discover(host: Host, path: &Path, configuration: &str) {
+    discover_plugin(path, &host.plugin(configuration));
+}
+
+/// Changes the plugin. Envoy watches for moves.
+pub(crate) fn discover_plugin(path: &Path, plugin: &Value) {
     let resource: Value = json!({
         "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
         "name": "faultline.test",
-        "typed_config": plugin(configuration),
+        "typed_config": plugin,
     });
     let fresh = path.with_extension("fresh");
     fs::write(&fresh, json!({"resources": [resource]}).to_string()).unwrap();

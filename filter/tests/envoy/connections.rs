@@ -3,12 +3,15 @@
 
 use crate::{
     client::{get, request},
+    host::{Host, each_host},
     proxy::{Proxy, cluster},
     statistics::counted,
 };
 use faultline_testbed::{Envoy, Step, Upstream, until};
 use serde_json::json;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+each_host!(a_request_beyond_the_connections_waits_and_one_beyond_those_overflows,);
 
 /// Waits until one of the proxy's own statistics is at least 1.
 async fn happened(envoy: &Envoy, statistic: &str) {
@@ -19,8 +22,7 @@ async fn happened(envoy: &Envoy, statistic: &str) {
     waited.await.unwrap();
 }
 
-#[tokio::test]
-async fn a_request_beyond_the_connections_waits_and_one_beyond_those_overflows() {
+async fn a_request_beyond_the_connections_waits_and_one_beyond_those_overflows(host: Host) {
     let upstream = Upstream::start(|request| match request.uri.path() {
         "/first" => Step::Stall,
         _ => Step::answer(200, "app"),
@@ -29,7 +31,7 @@ async fn a_request_beyond_the_connections_waits_and_one_beyond_those_overflows()
     let routes: Vec<_> = ["first", "second", "third"]
         .map(|name| json!({"path": format!("/{name}"), "observe": name}))
         .to_vec();
-    let mut proxy = Proxy::to(&upstream, &json!({"routes": routes}));
+    let mut proxy = Proxy::to(host, &upstream, &json!({"routes": routes}));
     let limits = json!({"max_connections": 1, "max_pending_requests": 1});
     proxy.clusters = vec![cluster(
         "app",

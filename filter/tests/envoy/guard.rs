@@ -2,6 +2,7 @@
 
 use crate::{
     client::{Response, request, send},
+    host::{Host, each_host},
     http2,
     proxy::Proxy,
     statistics::{counted, logged},
@@ -22,6 +23,12 @@ enum Fate {
     Refused,
 }
 use Fate::{MethodNotAllowed, Passes, Refused, Unknown};
+
+each_host!(
+    only_routes_reach_the_upstream,
+    http2_is_guarded_alike,
+    observing_lets_everything_pass,
+);
 
 fn configuration() -> Value {
     json!({"routes": [
@@ -162,10 +169,9 @@ const METHODS: &[(&[u8], &[u8], Fate)] = &[
     (b"DELETE", b"/healthz", Unknown),
 ];
 
-#[tokio::test]
-async fn only_routes_reach_the_upstream() {
+async fn only_routes_reach_the_upstream(host: Host) {
     let upstream = Upstream::start(|_| Step::answer(200, "app")).await.unwrap();
-    let (envoy, address) = Proxy::to(&upstream, &configuration()).start().await;
+    let (envoy, address) = Proxy::to(host, &upstream, &configuration()).start().await;
     let long = [b"/status/".as_slice(), &[b'a'; 20_000]].concat();
     // Longer than Envoy's limit for all headers, 60 KiB.
     let longer = [b"/".as_slice(), &[b'a'; 100_000]].concat();
@@ -243,10 +249,9 @@ fn is_not_allowed(response: &Response) -> bool {
             .starts_with(br#"{"type":"about:blank","title":"Method Not Allowed""#)
 }
 
-#[tokio::test]
-async fn http2_is_guarded_alike() {
+async fn http2_is_guarded_alike(host: Host) {
     let upstream = Upstream::start(|_| Step::answer(200, "app")).await.unwrap();
-    let (envoy, address) = Proxy::to(&upstream, &configuration()).start().await;
+    let (envoy, address) = Proxy::to(host, &upstream, &configuration()).start().await;
     for (method, target, status) in [
         ("GET", "/status", 200),
         ("HEAD", "/status", 200),
@@ -282,12 +287,11 @@ async fn http2_is_guarded_alike() {
 }
 
 /// On the client side of a sidecar the filter counts, and stops nothing.
-#[tokio::test]
-async fn observing_lets_everything_pass() {
+async fn observing_lets_everything_pass(host: Host) {
     let upstream = Upstream::start(|_| Step::answer(200, "app")).await.unwrap();
     let mut configuration = configuration();
     configuration["fallback"] = json!("observe");
-    let (envoy, address) = Proxy::to(&upstream, &configuration).start().await;
+    let (envoy, address) = Proxy::to(host, &upstream, &configuration).start().await;
     for (method, target) in [("GET", "/elsewhere"), ("POST", "/status"), ("GET", "/log")] {
         let response = send(address, &request(method.as_bytes(), target.as_bytes()))
             .await

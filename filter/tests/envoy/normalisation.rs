@@ -2,6 +2,7 @@
 
 use crate::{
     client::{Response, request, send},
+    host::{Host, each_host},
     proxy::Proxy,
 };
 use faultline_filter_core::Config;
@@ -9,6 +10,8 @@ use faultline_filter_fuzz::model::{Decision, decide, normalise};
 use faultline_testbed::{Step, Upstream, until};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+
+each_host!(decisions_over_random_paths_are_the_models,);
 
 /// How many paths are tried. The seed is fixed: a failure comes again.
 const PATHS: usize = 400;
@@ -36,13 +39,12 @@ fn decision(response: &Response) -> Option<Decision> {
     }
 }
 
-#[tokio::test]
-async fn decisions_over_random_paths_are_the_models() {
+async fn decisions_over_random_paths_are_the_models(host: Host) {
     let upstream = Upstream::start(|_| Step::answer(200, "app")).await.unwrap();
     let config = json!({"routes": [
         {"path": "/"}, {"path": "/log"}, {"path": "/a"}, {"prefix": "/static/"},
     ]});
-    let (envoy, address) = Proxy::to(&upstream, &config).start().await;
+    let (envoy, address) = Proxy::to(host, &upstream, &config).start().await;
     let config = Config::parse(config.to_string().as_bytes()).unwrap();
     let routes: Vec<_> = config.routes.iter().collect();
 

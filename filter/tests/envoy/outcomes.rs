@@ -3,10 +3,11 @@
 use crate::{
     annotations::{proxy_status, server_timing},
     client::{Response, get, request, send},
+    host::{Host, each_host},
     http2,
     proxy::Proxy,
     scenario::{self, Client, Scenario},
-    statistics::{counted, exported, logged},
+    statistics::{counted, exported, logged, statistics},
 };
 use faultline_testbed::{Envoy, Step, Upstream, until};
 use http_body_util::BodyExt;
@@ -17,6 +18,14 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
+each_host!(
+    every_outcome_is_announced_counted_and_logged,
+    every_outcome_over_http2_likewise,
+    annotations_of_others_stay,
+    odd_requests_are_answered_and_counted,
+    labels_come_out_as_istio_reads_them,
+);
+
 /// Envoy starts its timers at the time its event loop last looked at the clock, so a timeout may
 /// be early by as long as a loaded machine takes for one turn of the loop.
 const EARLY_MS: f64 = 20.0;
@@ -24,14 +33,12 @@ const EARLY_MS: f64 = 20.0;
 /// No scenario takes long; a loaded machine may, so the upper limit is generous.
 const AT_MOST_MS: f64 = 20_000.0;
 
-#[tokio::test]
-async fn every_outcome_is_announced_counted_and_logged() {
-    every_outcome(Protocol::Http1).await;
+async fn every_outcome_is_announced_counted_and_logged(host: Host) {
+    every_outcome(host, Protocol::Http1).await;
 }
 
-#[tokio::test]
-async fn every_outcome_over_http2_likewise() {
-    every_outcome(Protocol::Http2).await;
+async fn every_outcome_over_http2_likewise(host: Host) {
+    every_outcome(host, Protocol::Http2).await;
 }
 
 /// What the client speaks.
@@ -50,7 +57,7 @@ impl Protocol {
     }
 }
 
-async fn every_outcome(protocol: Protocol) {
+async fn every_outcome(host: Host, protocol: Protocol) {
     let scenarios = scenario::all();
     let upstream = {
         let scenarios = scenarios.clone();
@@ -59,19 +66,19 @@ async fn every_outcome(protocol: Protocol) {
             .unwrap()
     };
     let closed = closed();
-    let proxy = proxy(&scenarios, &upstream, closed.local_addr().unwrap());
+    let proxy = proxy(host, &scenarios, &upstream, closed.local_addr().unwrap());
     let (envoy, address) = proxy.start().await;
     for scenario in &scenarios {
         run(scenario, protocol, &envoy, address, &upstream).await;
     }
 }
 
-fn proxy(scenarios: &[Scenario], upstream: &Upstream, closed: SocketAddr) -> Proxy {
+fn proxy(host: Host, scenarios: &[Scenario], upstream: &Upstream, closed: SocketAddr) -> Proxy {
     let observed: Vec<_> = scenarios
         .iter()
         .map(|one| json!({"path": one.path(), "observe": one.name}))
         .collect();
-    let mut proxy = Proxy::to(upstream, &json!({"routes": observed}));
+    let mut proxy = Proxy::to(host, upstream, &json!({"routes": observed}));
     proxy.filters = scenario::filters();
     proxy.clusters = scenario::clusters(upstream.address(), closed);
     proxy.routes = scenarios
@@ -130,8 +137,8 @@ async fn run(
         1,
     )
     .await;
-    let stats = envoy.stats().await.unwrap();
-    let requests = format!("wasmcustom.faultline_requests.{name}.");
+    let stats = statistics(envoy).await;
+    let requests = format!("faultline_requests.{name}.");
     let all: u64 = stats
         .iter()
         .filter(|(stat, _)| stat.starts_with(&requests))
@@ -140,11 +147,11 @@ async fn run(
     assert_eq!(all, 1 + before, "{name}: one outcome per request");
     let retries = scenario.attempts.map_or(0, |attempts| attempts - 1);
     assert_eq!(
-        stats[&format!("wasmcustom.faultline_retries.{name}")],
+        stats[&format!("faultline_retries.{name}")],
         retries,
         "{name}"
     );
-    let delays = stats[&format!("wasmcustom.faultline_delays_injected.{name}")];
+    let delays = stats[&format!("faultline_delays_injected.{name}")];
     assert_eq!(delays, scenario.delays, "{name}");
     let durations = format!("faultline_duration_ms_{name}_count{{}} {}", 1 + before);
     exported(envoy, &durations).await;
@@ -233,8 +240,7 @@ async fn leave_http2(
 
 /// The upstream may have annotated the response already, more than once: all of it stays, and
 /// this proxy comes last.
-#[tokio::test]
-async fn annotations_of_others_stay() {
+async fn annotations_of_others_stay(host: Host) {
     let upstream = Upstream::start(|_| Step::Answer {
         status: http::StatusCode::OK,
         headers: vec![
@@ -247,7 +253,7 @@ async fn annotations_of_others_stay() {
     });
     let upstream = upstream.await.unwrap();
     let config = json!({"routes": [{"path": "/log", "observe": "log"}, {"path": "/plain"}]});
-    let (_envoy, address) = Proxy::to(&upstream, &config).start().await;
+    let (_envoy, address) = Proxy::to(host, &upstream, &config).start().await;
 
     let observed = get(address, "/log").await;
     // Envoy joins what it has of this header into one line, which is the same list.
@@ -273,11 +279,10 @@ async fn annotations_of_others_stay() {
 }
 
 /// What arrives may lack what every request should have, or have it twice.
-#[tokio::test]
-async fn odd_requests_are_answered_and_counted() {
+async fn odd_requests_are_answered_and_counted(host: Host) {
     let upstream = Upstream::start(|_| Step::answer(200, "app")).await.unwrap();
     let config = json!({"routes": [{"path": "/log", "methods": ["GET"], "observe": "log"}]});
-    let (envoy, address) = Proxy::to(&upstream, &config).start().await;
+    let (envoy, address) = Proxy::to(host, &upstream, &config).start().await;
     for (request, status) in [
         ("GET /log HTTP/1.0\r\nhost: a\r\n\r\n", 200),
         ("GET /log HTTP/1.1\r\nconnection: close\r\n\r\n", 400),
@@ -309,10 +314,9 @@ async fn odd_requests_are_answered_and_counted() {
 }
 
 /// With labels, the names are in Istio's tag encoding, and its bootstrap's expressions read them.
-#[tokio::test]
-async fn labels_come_out_as_istio_reads_them() {
+async fn labels_come_out_as_istio_reads_them(host: Host) {
     let upstream = Upstream::start(|_| Step::answer(200, "app")).await.unwrap();
-    let (envoy, address) = Proxy::labelled(&upstream).start().await;
+    let (envoy, address) = Proxy::labelled(host, &upstream).start().await;
     get(address, "/log").await;
     get(address, "/nowhere").await;
 

@@ -4,10 +4,11 @@
 use crate::{
     annotations::proxy_status,
     client::{Response, send},
+    host::{Host, each_host},
     http2,
     proxy::{Proxy, cluster},
     scenario::http2_options,
-    statistics::{counted, logged},
+    statistics::{counted, logged, statistics},
 };
 use faultline_testbed::{DEADLINE, Envoy, Step, Upstream};
 use http::HeaderMap;
@@ -20,11 +21,21 @@ use tokio::{
     time::timeout,
 };
 
+each_host!(
+    bodies_and_trailers_pass_over_http2,
+    a_stream_in_both_directions_is_counted_at_its_end,
+    grpc_is_refused_as_grpc,
+    a_body_is_sent_once_it_is_asked_for,
+    a_refused_request_reaches_nobody_with_its_body,
+    an_upgrade_is_annotated_and_counted_when_it_ends,
+    an_upgrade_of_an_unknown_path_is_refused,
+);
+
 const GRPC: &str = "application/grpc";
 
 /// A proxy whose routes are `/echo` and `/socket`, observed; the upstream echoes over HTTP/2, and
 /// switches protocols over HTTP/1.1.
-async fn echoing() -> (Upstream, Envoy, SocketAddr) {
+async fn echoing(host: Host) -> (Upstream, Envoy, SocketAddr) {
     let upstream = Upstream::start(|request| match request.uri.path() {
         "/socket" => Step::Upgrade,
         _ => Step::Echo {
@@ -36,7 +47,7 @@ async fn echoing() -> (Upstream, Envoy, SocketAddr) {
         {"path": "/echo", "methods": ["POST"], "observe": "echo"},
         {"path": "/socket", "methods": ["GET"], "observe": "socket"},
     ]});
-    let mut proxy = Proxy::to(&upstream, &config);
+    let mut proxy = Proxy::to(host, &upstream, &config);
     let options = json!({"typed_extension_protocol_options": http2_options()});
     proxy
         .clusters
@@ -59,9 +70,8 @@ fn assert_ok(response: &Response) {
     assert_eq!((status.error, status.received), (None, Some(200)));
 }
 
-#[tokio::test]
-async fn bodies_and_trailers_pass_over_http2() {
-    let (_upstream, envoy, address) = echoing().await;
+async fn bodies_and_trailers_pass_over_http2(host: Host) {
+    let (_upstream, envoy, address) = echoing(host).await;
     let (mut exchange, mut body) = http2::open(address, "POST", "/echo", &[]).await;
     let piece = vec![b'x'; 100_000];
     let writing = tokio::spawn(async move {
@@ -81,9 +91,8 @@ async fn bodies_and_trailers_pass_over_http2() {
 }
 
 /// Both sides talk at once; the outcome is decided when the last byte has gone, not before.
-#[tokio::test]
-async fn a_stream_in_both_directions_is_counted_at_its_end() {
-    let (_upstream, envoy, address) = echoing().await;
+async fn a_stream_in_both_directions_is_counted_at_its_end(host: Host) {
+    let (_upstream, envoy, address) = echoing(host).await;
     let headers = [("content-type", GRPC), ("te", "trailers")];
     let (mut exchange, mut body) = http2::open(address, "POST", "/echo", &headers).await;
     let (head, mut answer) = exchange.head().await;
@@ -93,8 +102,8 @@ async fn a_stream_in_both_directions_is_counted_at_its_end() {
         let frame = timeout(DEADLINE, answer.frame()).await.expect("an echo");
         assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), message);
     }
-    let stats = envoy.stats().await.unwrap();
-    assert_eq!(stats["wasmcustom.faultline_requests.echo.ok"], 0);
+    let stats = statistics(&envoy).await;
+    assert_eq!(stats["faultline_requests.echo.ok"], 0);
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", "0".parse().unwrap());
     body.send_trailers(trailers).await.unwrap();
@@ -105,9 +114,8 @@ async fn a_stream_in_both_directions_is_counted_at_its_end() {
 }
 
 /// A gRPC client reads a refusal as a status of its own protocol.
-#[tokio::test]
-async fn grpc_is_refused_as_grpc() {
-    let (upstream, envoy, address) = echoing().await;
+async fn grpc_is_refused_as_grpc(host: Host) {
+    let (upstream, envoy, address) = echoing(host).await;
     let headers = [("content-type", GRPC), ("te", "trailers")];
     let (mut exchange, _body) = http2::open(address, "POST", "/nowhere", &headers).await;
     let (response, _) = exchange.whole().await;
@@ -132,9 +140,8 @@ async fn head(stream: &mut TcpStream) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-#[tokio::test]
-async fn a_body_is_sent_once_it_is_asked_for() {
-    let (_upstream, envoy, address) = echoing().await;
+async fn a_body_is_sent_once_it_is_asked_for(host: Host) {
+    let (_upstream, envoy, address) = echoing(host).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("POST /echo {EXPECTING}");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -152,9 +159,8 @@ async fn a_body_is_sent_once_it_is_asked_for() {
 }
 
 /// Where nothing is, no body is asked for... by the filter; Envoy itself says 100 at once.
-#[tokio::test]
-async fn a_refused_request_reaches_nobody_with_its_body() {
-    let (upstream, envoy, address) = echoing().await;
+async fn a_refused_request_reaches_nobody_with_its_body(host: Host) {
+    let (upstream, envoy, address) = echoing(host).await;
     let request = format!("POST /nowhere {EXPECTING}4\r\nbody\r\n0\r\n\r\n");
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -169,9 +175,8 @@ async fn a_refused_request_reaches_nobody_with_its_body() {
 
 const UPGRADE: &str = "HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
 
-#[tokio::test]
-async fn an_upgrade_is_annotated_and_counted_when_it_ends() {
-    let (_upstream, envoy, address) = echoing().await;
+async fn an_upgrade_is_annotated_and_counted_when_it_ends(host: Host) {
+    let (_upstream, envoy, address) = echoing(host).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET /socket {UPGRADE}");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -189,7 +194,7 @@ async fn an_upgrade_is_annotated_and_counted_when_it_ends() {
             .unwrap();
         assert_eq!(echo, message.as_bytes());
     }
-    let stats = envoy.stats().await.unwrap();
+    let stats = statistics(&envoy).await;
     let requests =
         |(name, count): (&String, &u64)| name.contains("requests.socket").then_some(*count);
     assert_eq!(stats.iter().filter_map(requests).sum::<u64>(), 0);
@@ -199,9 +204,8 @@ async fn an_upgrade_is_annotated_and_counted_when_it_ends() {
     counted(&envoy, "faultline_requests.socket.client_gone", 1).await;
 }
 
-#[tokio::test]
-async fn an_upgrade_of_an_unknown_path_is_refused() {
-    let (upstream, envoy, address) = echoing().await;
+async fn an_upgrade_of_an_unknown_path_is_refused(host: Host) {
+    let (upstream, envoy, address) = echoing(host).await;
     let request = format!("GET /nowhere {UPGRADE}");
     let response = send(address, request.as_bytes()).await.unwrap();
     // Envoy refuses upgrades of its own where no route allows them, before or after the filter.

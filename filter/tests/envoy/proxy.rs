@@ -1,6 +1,7 @@
 //! The proxy's configuration around the filter.
 
-use faultline_testbed::{Envoy, Error, Upstream, filter};
+use crate::host::Host;
+use faultline_testbed::{Envoy, Error, Upstream};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 
@@ -10,25 +11,6 @@ const TYPES: &str = "type.googleapis.com/envoy";
 pub(crate) fn typed(name: &str, mut fields: Value) -> Value {
     fields["@type"] = json!(format!("{TYPES}.{name}"));
     fields
-}
-
-/// The filter as an HTTP filter with this configuration text.
-pub(crate) fn plugin(configuration: &str) -> Value {
-    let module = filter().expect("the module builds");
-    typed(
-        "extensions.filters.http.wasm.v3.Wasm",
-        json!({"config": {
-            "name": "faultline.test",
-            "vm_config": {
-                "runtime": "envoy.wasm.runtime.v8",
-                "code": {"local": {"filename": module}},
-            },
-            "configuration": {
-                "@type": "type.googleapis.com/google.protobuf.StringValue",
-                "value": configuration,
-            },
-        }}),
-    )
 }
 
 /// A cluster of one endpoint, or of none.
@@ -55,28 +37,34 @@ pub(crate) struct Proxy {
     pub(crate) routes: Vec<Value>,
     pub(crate) clusters: Vec<Value>,
     pub(crate) stats_tags: Vec<Value>,
+    pub(crate) runtime: Value,
+    /// Variables of the process.
+    pub(crate) environment: Vec<(&'static str, &'static str)>,
 }
 
 impl Proxy {
     /// A proxy that sends everything to `upstream`.
-    pub(crate) fn to(upstream: &Upstream, configuration: &Value) -> Self {
+    pub(crate) fn to(host: Host, upstream: &Upstream, configuration: &Value) -> Self {
+        let plugin = host.plugin(&configuration.to_string());
         Self {
-            plugin: json!({"name": "faultline", "typed_config": plugin(&configuration.to_string())}),
+            plugin: json!({"name": "faultline", "typed_config": plugin}),
             filters: Vec::new(),
             routes: vec![json!({"match": {"prefix": "/"}, "route": {"cluster": "app"}})],
             clusters: vec![cluster("app", Some(upstream.address()), json!({}))],
             stats_tags: Vec::new(),
+            runtime: plain_names(),
+            environment: Vec::new(),
         }
     }
 
     /// One that observes `/log` with labels, and takes these out of the metrics' names as Istio's
     /// bootstrap template does for each of meshConfig's extraStatTags.
-    pub(crate) fn labelled(upstream: &Upstream) -> Self {
+    pub(crate) fn labelled(host: Host, upstream: &Upstream) -> Self {
         let routes = json!([{"path": "/log", "observe": "log"}]);
         let tag = |tag: &str| json!({"tag_name": tag, "regex": format!(r"({tag}=\.=(.*?);\.;)")});
         Self {
             stats_tags: ["route", "outcome"].map(tag).to_vec(),
-            ..Self::to(upstream, &json!({"routes": routes, "labels": true}))
+            ..Self::to(host, upstream, &json!({"routes": routes, "labels": true}))
         }
     }
 
@@ -91,7 +79,8 @@ impl Proxy {
     }
 
     pub(crate) async fn try_start(&self) -> Result<Envoy, Error> {
-        Envoy::start(&self.config().to_string()).await
+        let arguments = ["--concurrency", "1"];
+        Envoy::start_with(&self.config().to_string(), &arguments, &self.environment).await
     }
 
     /// The whole configuration.
@@ -118,6 +107,7 @@ impl Proxy {
         );
         json!({
             "node": {"id": "test", "cluster": "test"},
+            "layered_runtime": self.runtime,
             // Histograms become visible at a flush.
             "stats_flush_interval": "0.05s",
             "stats_config": {"stats_tags": self.stats_tags},
@@ -131,6 +121,13 @@ impl Proxy {
             },
         })
     }
+}
+
+/// Names on the Prometheus page as WebAssembly has them. Without the module it does nothing.
+fn plain_names() -> Value {
+    json!({"layers": [{"name": "test", "static_layer": {
+        "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix": true,
+    }}]})
 }
 
 /// One line of JSON per request on standard output.

@@ -1,6 +1,12 @@
 //! The PromQL in the documentation asks for what the filter exports.
 
-use crate::{client::get, documents::documents, proxy::Proxy, statistics::exported};
+use crate::{
+    client::get,
+    documents::documents,
+    host::{Host, each_host},
+    proxy::Proxy,
+    statistics::exported,
+};
 use faultline_testbed::{Step, Upstream};
 use promql_parser::{
     label::{MatchOp, Matcher},
@@ -8,6 +14,8 @@ use promql_parser::{
     util::{ExprVisitor, walk_expr},
 };
 use std::{collections::BTreeMap, convert::Infallible};
+
+each_host!(every_expression_asks_for_what_is_exported,);
 
 /// What Prometheus itself adds to every sample, of where it came from.
 const OF_THE_TARGET: [&str; 2] = ["instance", "pod"];
@@ -173,18 +181,17 @@ fn named(matcher: &Matcher) -> Vec<&str> {
 }
 
 /// What a proxy exports that has answered one request for each kind of metric.
-async fn exported_samples() -> Vec<Sample> {
+async fn exported_samples(host: Host) -> Vec<Sample> {
     let upstream = Upstream::start(|_| Step::answer(200, "app")).await.unwrap();
-    let (envoy, address) = Proxy::labelled(&upstream).start().await;
+    let (envoy, address) = Proxy::labelled(host, &upstream).start().await;
     get(address, "/log").await;
     // A histogram is there once a value is in it.
     exported(&envoy, r#"faultline_duration_ms_count{route="log"} 1"#).await;
     samples(&envoy.prometheus().await.unwrap())
 }
 
-#[tokio::test]
-async fn every_expression_asks_for_what_is_exported() {
-    let samples = exported_samples().await;
+async fn every_expression_asks_for_what_is_exported(host: Host) {
+    let samples = exported_samples(host).await;
     for document in documents() {
         for expression in document.expressions() {
             let name = &document.name;

@@ -2,12 +2,21 @@
 
 use crate::{
     client::{Response, send},
-    proxy::{Proxy, plugin, typed},
+    host::{Host, each_host},
+    proxy::{Proxy, typed},
     statistics::{counted, logged},
 };
 use faultline_testbed::{Step, Upstream};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+
+each_host!(
+    another_host_passes_untouched_and_uncounted,
+    the_most_specific_route_takes_a_path,
+    a_preflight_goes_on_to_the_policy_of_the_mesh,
+    responses_carry_the_name_of_the_proxy_or_none,
+    requests_are_refused_without_a_configuration_if_the_environment_says_so,
+);
 
 async fn upstream() -> Upstream {
     Upstream::start(|_| Step::answer(200, "app")).await.unwrap()
@@ -29,14 +38,13 @@ async fn ask(
     response.unwrap_or_else(|| panic!("no response for {method} {target} of {host}"))
 }
 
-#[tokio::test]
-async fn another_host_passes_untouched_and_uncounted() {
+async fn another_host_passes_untouched_and_uncounted(host: Host) {
     let configuration = json!({
         "hosts": ["shop.example.com", "*.shop.example.com"],
         "routes": [{"path": "/log", "methods": ["GET"], "observe": "log"}],
     });
     let upstream = upstream().await;
-    let (envoy, address) = Proxy::to(&upstream, &configuration).start().await;
+    let (envoy, address) = Proxy::to(host, &upstream, &configuration).start().await;
     for host in [
         "other.example.com",
         "shop.example.com.evil",
@@ -76,8 +84,7 @@ async fn another_host_passes_untouched_and_uncounted() {
     assert_eq!(upstream.seen().len(), 9 + 4);
 }
 
-#[tokio::test]
-async fn the_most_specific_route_takes_a_path() {
+async fn the_most_specific_route_takes_a_path(host: Host) {
     let configuration = json!({"routes": [
         {"prefix": "/", "observe": "root"},
         {"prefix": "/users/", "observe": "below"},
@@ -87,7 +94,7 @@ async fn the_most_specific_route_takes_a_path() {
         {"path": "/users/{id}/orders", "observe": "orders"},
     ]});
     let upstream = upstream().await;
-    let (envoy, address) = Proxy::to(&upstream, &configuration).start().await;
+    let (envoy, address) = Proxy::to(host, &upstream, &configuration).start().await;
     for (target, observed, count) in [
         ("/anything", "root", 1),
         ("/users/", "below", 1),
@@ -126,14 +133,13 @@ async fn the_most_specific_route_takes_a_path() {
 }
 
 /// Envoy's own CORS filter behind the module, as Istio orders the two.
-#[tokio::test]
-async fn a_preflight_goes_on_to_the_policy_of_the_mesh() {
+async fn a_preflight_goes_on_to_the_policy_of_the_mesh(host: Host) {
     let configuration = json!({"routes": [
         {"path": "/open", "methods": ["GET"], "cors": "pass", "observe": "open"},
         {"path": "/shut", "methods": ["GET"]},
     ]});
     let upstream = upstream().await;
-    let mut proxy = Proxy::to(&upstream, &configuration);
+    let mut proxy = Proxy::to(host, &upstream, &configuration);
     let cors = |kind: &str, fields: Value| {
         typed(&format!("extensions.filters.http.cors.v3.{kind}"), fields)
     };
@@ -173,14 +179,13 @@ async fn a_preflight_goes_on_to_the_policy_of_the_mesh() {
     counted(&envoy, "faultline_requests.open.ok", 0).await;
 }
 
-#[tokio::test]
-async fn responses_carry_the_name_of_the_proxy_or_none() {
+async fn responses_carry_the_name_of_the_proxy_or_none(host: Host) {
     let configuration = json!({"name": "edge-1", "routes": [
         {"path": "/log", "methods": ["GET"], "observe": "log"},
         {"path": "/quiet", "observe": "quiet", "annotate": false},
     ]});
     let upstream = upstream().await;
-    let (envoy, address) = Proxy::to(&upstream, &configuration).start().await;
+    let (envoy, address) = Proxy::to(host, &upstream, &configuration).start().await;
     let first = |response: &Response, header: &str| response.last(header).map(str::to_owned);
     let log = ask(address, "GET", "/log", "a", &[]).await;
     assert!(
@@ -212,19 +217,23 @@ async fn responses_carry_the_name_of_the_proxy_or_none() {
     logged(&envoy, "/quiet", Some("ok")).await;
 }
 
-/// The environment of the VM is read where the configuration cannot be.
-#[tokio::test]
-async fn requests_are_refused_without_a_configuration_if_the_environment_says_so() {
+/// The environment, of the VM or of the process, is read where the configuration cannot be.
+async fn requests_are_refused_without_a_configuration_if_the_environment_says_so(host: Host) {
     for (value, status, logged_as) in [
         ("pass", 200, None),
         ("refuse", 503, Some("not_configured")),
         ("yes", 503, Some("not_configured")),
     ] {
         let upstream = upstream().await;
-        let mut proxy = Proxy::to(&upstream, &json!({}));
-        let mut refused = plugin(r#"{"routes":[{"path":"log"}]}"#);
-        refused["config"]["vm_config"]["environment_variables"] =
-            json!({"key_values": {"OTHER": "x", "FAULTLINE_UNCONFIGURED": value}});
+        let mut proxy = Proxy::to(host, &upstream, &json!({}));
+        let mut refused = host.plugin(r#"{"routes":[{"path":"log"}]}"#);
+        match host {
+            Host::Wasm => {
+                refused["config"]["vm_config"]["environment_variables"] =
+                    json!({"key_values": {"OTHER": "x", "FAULTLINE_UNCONFIGURED": value}});
+            }
+            Host::Module => proxy.environment = vec![("FAULTLINE_UNCONFIGURED", value)],
+        }
         proxy.plugin["typed_config"] = refused;
         let (envoy, address) = proxy.start().await;
         let response = ask(address, "GET", "/log", "a", &[]).await;

@@ -2,13 +2,36 @@
 
 use faultline_testbed::{Envoy, until};
 use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What Envoy sets before the names of the filter's metrics, for each host.
+const PREFIXES: [&str; 2] = ["wasmcustom.", "dynamicmodulescustom."];
+
+/// The filter's counters by their names.
+pub(crate) async fn statistics(envoy: &Envoy) -> BTreeMap<String, u64> {
+    let own = |(name, count): (String, u64)| {
+        let mut prefixes = PREFIXES.iter();
+        Some((
+            prefixes
+                .find_map(|prefix| name.strip_prefix(prefix))?
+                .to_owned(),
+            count,
+        ))
+    };
+    envoy
+        .stats()
+        .await
+        .unwrap()
+        .into_iter()
+        .filter_map(own)
+        .collect()
+}
 
 /// Waits until the counter `name` is `value`.
 pub(crate) async fn counted(envoy: &Envoy, name: &str, value: u64) {
-    let full = format!("wasmcustom.{name}");
     let mut seen = None;
     let waited = until(format!("{name} to be {value}"), async || {
-        seen = envoy.stats().await.unwrap().get(&full).copied();
+        seen = statistics(envoy).await.get(name).copied();
         (seen == Some(value)).then_some(())
     });
     if let Err(error) = waited.await {

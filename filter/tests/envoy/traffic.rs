@@ -4,7 +4,8 @@
 use crate::{
     client::{get, request, send},
     configuration::{discover, discovery},
-    proxy::{Proxy, cluster, plugin, typed},
+    host::Host,
+    proxy::{Proxy, cluster, typed},
     statistics::{counted, exported},
 };
 use faultline_testbed::{Envoy, Step, Upstream};
@@ -24,8 +25,6 @@ pub(crate) const UNKNOWN: u32 = 5;
 pub(crate) const OTHER_METHODS: u32 = 3;
 pub(crate) const ABORTS: u32 = 4;
 pub(crate) const TRIES: u32 = 3;
-/// A refused configuration is counted so often: in Envoy's trial, its main thread and its one worker.
-pub(crate) const REFUSALS: u32 = 3;
 /// The time that a try has, in milliseconds.
 pub(crate) const TRY_MS: u32 = 500;
 
@@ -47,6 +46,8 @@ pub(crate) struct Scraped {
     pub(crate) samples: String,
     /// The longest that a client waited for a timeout, in milliseconds.
     pub(crate) slowest_ms: f64,
+    /// How often one refused configuration is counted: by each that reads it.
+    pub(crate) refusals: u32,
 }
 
 /// A proxy and its pages, each in force from its time on.
@@ -101,7 +102,7 @@ fn plugin_config(name: &str) -> Value {
 }
 
 /// custom-app's outbound side: the query says which fault a request meets.
-async fn sidecar(upstream: &Upstream) -> (Envoy, SocketAddr) {
+async fn sidecar(host: Host, upstream: &Upstream) -> (Envoy, SocketAddr) {
     let always = json!({"numerator": 100, "denominator": "HUNDRED"});
     let fault_type = "extensions.filters.http.fault.v3.HTTPFault";
     let faulty = |kind: &str, fault: Value| {
@@ -115,17 +116,17 @@ async fn sidecar(upstream: &Upstream) -> (Envoy, SocketAddr) {
     let delay = json!({"delay": {"fixed_delay": "30s", "percentage": always}});
     // A status that the gateway does not try again.
     let abort = json!({"abort": {"http_status": 418, "percentage": always}});
-    let mut proxy = Proxy::to(upstream, &plugin_config("custom-app-observe"));
+    let mut proxy = Proxy::to(host, upstream, &plugin_config("custom-app-observe"));
     proxy
         .routes
         .splice(0..0, [faulty("delay", delay), faulty("abort", abort)]);
     proxy.filters = vec![json!({"name": "fault", "typed_config": typed(fault_type, json!({}))})];
-    proxy.stats_tags = Proxy::labelled(upstream).stats_tags;
+    proxy.stats_tags = Proxy::labelled(host, upstream).stats_tags;
     proxy.start().await
 }
 
 /// The gateway in front of it: each try is cut, and there are three.
-async fn gateway(upstream: &Upstream, sidecar: SocketAddr) -> (Envoy, SocketAddr) {
+async fn gateway(host: Host, upstream: &Upstream, sidecar: SocketAddr) -> (Envoy, SocketAddr) {
     let back_off = json!({"base_interval": "0.001s", "max_interval": "0.002s"});
     let retries = json!({
         "retry_on": "gateway-error,reset",
@@ -134,18 +135,18 @@ async fn gateway(upstream: &Upstream, sidecar: SocketAddr) -> (Envoy, SocketAddr
         "retry_back_off": back_off,
     });
     let action = json!({"cluster": "app", "timeout": "0s", "retry_policy": retries});
-    let mut proxy = Proxy::to(upstream, &plugin_config("faultline-gateway"));
+    let mut proxy = Proxy::to(host, upstream, &plugin_config("faultline-gateway"));
     proxy.routes = vec![json!({"match": {"prefix": "/"}, "route": action})];
     // As Istio sets it; Envoy's own default lets three requests of a cluster retry at once.
     let breakers = json!({"circuit_breakers": {"thresholds": [{"max_retries": u32::MAX}]}});
     proxy.clusters = vec![cluster("app", Some(sidecar), breakers)];
-    proxy.stats_tags = Proxy::labelled(upstream).stats_tags;
+    proxy.stats_tags = Proxy::labelled(host, upstream).stats_tags;
     proxy.start().await
 }
 
 /// A proxy that observes nothing and is given its configuration from outside.
-async fn plain(upstream: &Upstream, filter: Value) -> Envoy {
-    let mut proxy = Proxy::to(upstream, &json!({}));
+async fn plain(host: Host, upstream: &Upstream, filter: Value) -> Envoy {
+    let mut proxy = Proxy::to(host, upstream, &json!({}));
     proxy.plugin = filter;
     proxy.start().await.0
 }
@@ -167,20 +168,21 @@ async fn has_durations(pod: &Pod, route: &str, count: u32) {
 }
 
 /// Runs it.
-pub(crate) async fn run() -> Scraped {
+pub(crate) async fn run(host: Host) -> Scraped {
+    let refusals = host.readers();
     let upstream = Upstream::start(|request| {
         let wants_error = request.uri.query() == Some("answer=500");
         Step::answer(if wants_error { 500 } else { 200 }, "app")
     });
     let upstream = upstream.await.unwrap();
-    let (envoy, inner) = sidecar(&upstream).await;
+    let (envoy, inner) = sidecar(host, &upstream).await;
     let mut sidecar = Pod::new("custom-app-1", envoy);
-    let (envoy, address) = gateway(&upstream, inner).await;
+    let (envoy, address) = gateway(host, &upstream, inner).await;
     let mut gateway = Pod::new("istio-ingressgateway-1", envoy);
     let directory = tempfile::tempdir().unwrap();
     let discovered = directory.path().join("plugin.json");
-    discover(&discovered, r#"{"routes": [{"path": "/"}]}"#);
-    let envoy = plain(&upstream, discovery(&discovered)).await;
+    discover(host, &discovered, r#"{"routes": [{"path": "/"}]}"#);
+    let envoy = plain(host, &upstream, discovery(host, &discovered)).await;
     let mut updated = Pod::new("updated-1", envoy);
 
     // A histogram is exported once a value is in it: each has one before the first scrape.
@@ -191,14 +193,14 @@ pub(crate) async fn run() -> Scraped {
         pod.scrape(START).await;
     }
 
-    let slowest_ms = faults(address, &discovered).await;
+    let slowest_ms = faults(host, address, &discovered).await;
     has(&gateway, FIRST_HOP, "timeout", TIMEOUTS).await;
     has(&gateway, FIRST_HOP, "ok", 1 + OKS).await;
     has(&gateway, FIRST_HOP, "upstream_error", ERRORS).await;
     has_durations(&gateway, FIRST_HOP, 1 + TIMEOUTS + OKS + ERRORS).await;
     has(&sidecar, SECOND_HOP, "client_gone", TIMEOUTS * TRIES).await;
     has_durations(&sidecar, SECOND_HOP, 1 + TIMEOUTS * TRIES + OKS + ERRORS).await;
-    counted(&updated.envoy, "faultline_config_errors", REFUSALS.into()).await;
+    counted(&updated.envoy, "faultline_config_errors", refusals.into()).await;
     for pod in [&mut gateway, &mut sidecar, &mut updated] {
         pod.scrape(FAULTS).await;
     }
@@ -208,10 +210,10 @@ pub(crate) async fn run() -> Scraped {
     }
     has(&gateway, FIRST_HOP, "client_error", ABORTS).await;
     has(&sidecar, SECOND_HOP, "fault_abort", ABORTS).await;
-    let refused = json!({"name": "faultline", "typed_config": plugin("{")});
-    let envoy = plain(&upstream, refused).await;
+    let refused = json!({"name": "faultline", "typed_config": host.plugin("{")});
+    let envoy = plain(host, &upstream, refused).await;
     let mut started = Pod::new("started-1", envoy);
-    counted(&started.envoy, "faultline_config_errors", REFUSALS.into()).await;
+    counted(&started.envoy, "faultline_config_errors", refusals.into()).await;
     for pod in [&mut gateway, &mut sidecar, &mut started] {
         pod.scrape(ABORTED).await;
     }
@@ -222,11 +224,12 @@ pub(crate) async fn run() -> Scraped {
     Scraped {
         samples: samples.collect(),
         slowest_ms,
+        refusals,
     }
 }
 
 /// Everything that happens at once as far as a scrape can tell; how long the slowest timeout took, in ms.
-async fn faults(gateway: SocketAddr, discovered: &Path) -> f64 {
+async fn faults(host: Host, gateway: SocketAddr, discovered: &Path) -> f64 {
     let mut timeouts = JoinSet::new();
     for _ in 0..TIMEOUTS {
         timeouts.spawn(async move {
@@ -249,6 +252,6 @@ async fn faults(gateway: SocketAddr, discovered: &Path) -> f64 {
         let response = send(gateway, &request(b"DELETE", b"/log")).await;
         assert_eq!(response.unwrap().status, 405);
     }
-    discover(discovered, r#"{"routes": []}"#);
+    discover(host, discovered, r#"{"routes": []}"#);
     slowest_ms
 }

@@ -1,18 +1,24 @@
 //! Several workers: each has a copy of the filter, and what they count adds up.
 
-use crate::{client::get, proxy::Proxy, statistics::counted};
+use crate::{
+    client::get,
+    host::{Host, each_host},
+    proxy::Proxy,
+    statistics::counted,
+};
 use faultline_testbed::{Envoy, Step, Upstream};
 use serde_json::json;
 use tokio::task::JoinSet;
 
+each_host!(the_counts_of_several_workers_add_up,);
+
 const REQUESTS: u64 = 400;
 
-#[tokio::test]
-async fn the_counts_of_several_workers_add_up() {
+async fn the_counts_of_several_workers_add_up(host: Host) {
     let upstream = Upstream::start(|_| Step::answer(200, "app")).await.unwrap();
     let config = json!({"routes": [{"path": "/log", "methods": ["GET"], "observe": "log"}]});
-    let proxy = Proxy::to(&upstream, &config).config().to_string();
-    let envoy = Envoy::start_with(&proxy, &["--concurrency", "4"])
+    let proxy = Proxy::to(host, &upstream, &config).config().to_string();
+    let envoy = Envoy::start_with(&proxy, &["--concurrency", "4"], &[])
         .await
         .unwrap();
     let address = envoy.listener("test").await.unwrap();

@@ -42,7 +42,9 @@ show_earlier_version() {
 
 # A replica that was scaled away may have left entries in its claim. None but itself can say how many.
 show_idle_claims() {
-  local claims pods claim idle=() replicas=0
+  local set claims pods claim idle=() replicas=0
+  set=$(ask -n "$namespace" get statefulset custom-app --ignore-not-found -o name)
+  [ -n "$set" ] || return 0
   claims=$(ask -n "$namespace" get persistentvolumeclaims -l app=custom-app -o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}')
   pods=$(ask -n "$namespace" get pods -l app=custom-app -o 'jsonpath={range .items[*]}data-{.metadata.name}{"\n"}{end}')
   while read -r claim; do

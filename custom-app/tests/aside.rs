@@ -3,13 +3,14 @@
 
 mod pair;
 
-use std::time::Duration;
 
 use axum::http::StatusCode;
 use custom_app::outbox::{Amount, Limits};
 use faultline_service_testing::disk::Disk;
 use faultline_service_testing::eventually;
+use faultline_service_testing::process::Service;
 use serde_json::json;
+use tokio::process::Command;
 
 use self::pair::{Agent, Instance, Setup, json, refusing};
 
@@ -106,18 +107,17 @@ async fn on_a_full_disk_what_is_refused_holds_nobody_up() {
     };
     let agent = Agent::start().await;
     agent.down();
-    let setup = Setup {
-        wait_limit: Duration::from_millis(1),
-        limits: Limits {
-            pending: Amount {
-                entries: 100_000,
-                bytes: 64_000_000,
-            },
-            ..Setup::default().limits
-        },
-        ..Setup::default()
-    };
-    let instance = Instance::at(&agent, setup, &disk.path()).await;
+    let service = Service::start(disk.command(|folder| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_custom-app"));
+        command
+            .args(["--listen", "127.0.0.1:0", "--wait-limit", "1ms"])
+            .args(["--log-agent-url", &agent.hop.url()])
+            .arg("--data-dir")
+            .arg(folder);
+        command
+    }));
+    let service = service.await;
+    let instance = Instance::of(&service);
     json(instance.keyed("first", "new").await, 202).await;
     let mut accepted = 1;
     while instance

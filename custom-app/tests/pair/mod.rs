@@ -16,6 +16,7 @@ use faultline_service::health::Health;
 use faultline_service::metrics::Metrics;
 use faultline_service_testing::eventually;
 use faultline_service_testing::hop::{Hop, Mode};
+use faultline_service_testing::process::Service;
 use log_agent::retain::Retain;
 use log_agent::sqlite_store::SqliteStore;
 use reqwest::{Client, RequestBuilder, Response};
@@ -154,6 +155,16 @@ impl Instance {
             url: format!("http://{}", listen(routes).await),
             client: Client::new(),
             data: data.to_owned(),
+            _directory: None,
+        }
+    }
+
+    /// One that runs as a process of its own.
+    pub fn of(service: &Service) -> Self {
+        Self {
+            url: service.url(""),
+            client: Client::new(),
+            data: PathBuf::new(),
             _directory: None,
         }
     }

@@ -1,7 +1,7 @@
 //! Disks that fill up: real ones, in memory.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command as StdCommand, Stdio};
 
 use rustix::process::geteuid;
@@ -72,13 +72,6 @@ impl Disk {
         (read.is_ok() && said == "mounted\n").then_some(disk)
     }
 
-    /// Its path for a process outside its mount namespace, as this one: through its holder's root.
-    pub fn path(&self) -> PathBuf {
-        let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
-        let folder = self.folder.path();
-        root.join(folder.strip_prefix("/").unwrap_or(folder))
-    }
-
     /// A command that is made of the disk's path, to be run where the disk is.
     pub fn command(&self, of: impl FnOnce(&Path) -> Command) -> Command {
         let command = of(self.folder.path());
@@ -146,7 +139,7 @@ impl Drop for Disk {
 }
 
 /// Says that this test did not test, and why: past libtest, which shows a passing test's output to nobody.
-fn skipped(reason: &str) {
+pub fn skipped(reason: &str) {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
     let line = format!("SKIPPED {test}: {reason}\n");

@@ -181,20 +181,21 @@ async fn the_remote_example_fetches_the_module_by_its_sum() {
 
 /// What Istio would put into its proxies, in Envoy without Istio.
 #[tokio::test]
-async fn the_patches_of_the_istio_example_are_what_envoy_takes() {
+async fn the_patch_of_the_istio_example_is_what_envoy_takes() {
     if !Host::Module.is_there() {
-        return skipped("the_patches_of_the_istio_example_are_what_envoy_takes");
+        return skipped("the_patch_of_the_istio_example_is_what_envoy_takes");
     }
     let example = include_str!("../../examples/envoyfilter-module.yaml");
     let module = dynamic_module().unwrap().display().to_string();
     let example = example.replace("/etc/faultline/libfaultline.so", &module);
     let example: Value = serde_saphyr::from_str(&example).unwrap();
-    let patch = |place: &str| example.pointer(place).unwrap().clone();
+    let patch = example
+        .pointer("/spec/configPatches/0/patch/value")
+        .unwrap();
 
     let upstream = Upstream::start(|_| Step::answer(200, "app")).await.unwrap();
     let mut proxy = Proxy::labelled(Host::Module, &upstream);
-    proxy.plugin = patch("/spec/configPatches/0/patch/value");
-    proxy.runtime = patch("/spec/configPatches/1/patch/value/layered_runtime");
+    proxy.plugin = patch.clone();
     let (envoy, address) = proxy.start().await;
     assert_eq!(get(address, "/orders").await.status, 200);
     assert_eq!(get(address, "/nothing").await.status, 404);

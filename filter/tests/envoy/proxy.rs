@@ -37,7 +37,6 @@ pub(crate) struct Proxy {
     pub(crate) routes: Vec<Value>,
     pub(crate) clusters: Vec<Value>,
     pub(crate) stats_tags: Vec<Value>,
-    pub(crate) runtime: Value,
     /// Variables of the process.
     pub(crate) environment: Vec<(&'static str, &'static str)>,
 }
@@ -52,7 +51,6 @@ impl Proxy {
             routes: vec![json!({"match": {"prefix": "/"}, "route": {"cluster": "app"}})],
             clusters: vec![cluster("app", Some(upstream.address()), json!({}))],
             stats_tags: Vec::new(),
-            runtime: plain_names(),
             environment: Vec::new(),
         }
     }
@@ -107,7 +105,7 @@ impl Proxy {
         );
         json!({
             "node": {"id": "test", "cluster": "test"},
-            "layered_runtime": self.runtime,
+            "layered_runtime": plain_names(),
             // Histograms become visible at a flush.
             "stats_flush_interval": "0.05s",
             "stats_config": {"stats_tags": self.stats_tags},

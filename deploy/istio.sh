@@ -74,7 +74,7 @@ delete_istio() {
   if [ -z "$istio_mark" ]; then istio_fate="Istio stays: it was not installed by deploy.sh"; return; fi
   if [ "$skip_istio" = true ]; then istio_fate="Istio stays (--skip-istio)"; return; fi
   find_istio_users
-  if [ -n "$istio_users" ]; then istio_fate="Istio stays, since others use it: $(in_words 5 <<<"$istio_users")"; return; fi
+  if [ -n "$istio_users" ]; then istio_fate="Istio stays, since others use it: $(listed 5 <<<"$istio_users")"; return; fi
   command -v istioctl >/dev/null ||
     die "Istio was installed by deploy.sh, and istioctl, which removes it, is not on the PATH" "Or leave Istio: ./deploy.sh --delete --skip-istio"
   uninstall_istio
@@ -85,13 +85,13 @@ delete_istio() {
 
 # By name and revision, never --purge: that takes every revision, and every resource of every user.
 uninstall_istio() {
-  local revision files=()
+  local revision owned=()
   revision=$(ask -n "$istio_namespace" get deployments -l app=istiod -o 'jsonpath={.items[0].metadata.labels.istio\.io/rev}')
   if [[ $istio_brought == *labels* ]]; then
     istio_operator
-    files=(-f "$scratch/istio.yaml")
+    owned=(-f "$scratch/istio.yaml")
   fi
-  quietly istioctl uninstall -y "${files[@]+"${files[@]}"}" --revision "${revision:-default}" || die "istioctl could not remove Istio"
+  quietly istioctl uninstall -y "${owned[@]+"${owned[@]}"}" --revision "${revision:-default}" || die "istioctl could not remove Istio"
   # What istioctl keeps, and what istiod has put into every namespace and, for the Gateway API, on the cluster.
   quietly kube -n "$istio_namespace" delete serviceaccounts -l operator.istio.io/component=Base || true
   local name where
@@ -133,7 +133,7 @@ delete_istio_namespace() {
         die "the namespace $istio_namespace is not gone after $timeout s"
       return
     fi
-    istio_fate+="; the namespace $istio_namespace stays, since in it are $(in_words 5 <<<"$rest")"
+    istio_fate+="; the namespace $istio_namespace stays, since in it are $(listed 5 <<<"$rest")"
   else
     istio_fate+="; the namespace $istio_namespace stays, since it was there before"
   fi

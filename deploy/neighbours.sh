@@ -108,7 +108,7 @@ check_gateway_is_free() {
 
 die_shared() {
   local gateway=$gateway_namespace/$gateway_service who elsewhere
-  who=$(in_words 5 <<<"$neighbours")
+  who=$(listed 5 <<<"$neighbours")
   elsewhere="give them a gateway of their own (https://istio.io/latest/docs/setup/additional-setup/gateway/) and let them select that one"
   if [ -n "$(ask -n "$gateway_namespace" get wasmplugins.extensions.istio.io -l "$part_of,app.kubernetes.io/instance=$namespace" -o name)" ]; then
     die "the gateway $gateway, behind which Faultline runs, serves others too: $who" \
@@ -118,7 +118,7 @@ die_shared() {
     "Faultline's filter would see their requests too, and answer 404 to paths that it does not know. Deploy to a cluster whose gateway serves nobody else; or $elsewhere."
 }
 
-# in_words MOST: lines as a list with commas, the first MOST of them.
-in_words() {
+# listed MOST: lines as a list with commas, the first MOST of them.
+listed() {
   awk -v most="$1" 'NF {n++; if (n <= most) text = text (n > 1 ? ", " : "") $0} END {printf "%s", text; if (n > most) printf " and %d more", n - most}'
 }

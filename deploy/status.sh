@@ -52,7 +52,7 @@ show_idle_claims() {
     idle+=("$claim")
     if [ "${claim##*-}" -ge "$replicas" ]; then replicas=$((${claim##*-} + 1)); fi
   done <<<"$claims"
-  [ $replicas -gt 0 ] || return 0
+  [ ${#idle[@]} -gt 0 ] || return 0
   line outbox "without a replica: ${idle[*]}; entries that wait there are delivered after"
   line '' "kubectl -n $namespace scale statefulset custom-app --replicas=$replicas"
 }

@@ -3,7 +3,6 @@
 
 mod pair;
 
-
 use axum::http::StatusCode;
 use custom_app::outbox::{Amount, Limits};
 use faultline_service_testing::disk::Disk;

@@ -191,6 +191,6 @@ fn a_shared_gateway_is_refused_in_a_sentence() {
 
 #[test]
 fn a_long_list_is_cut() {
-    let listed = StandIn::new("").printed("printf '%s\\n' a b '' c d | in_words 3");
+    let listed = StandIn::new("").printed("printf '%s\\n' a b '' c d | listed 3");
     assert_eq!(listed, "a, b, c and 1 more");
 }

@@ -2,6 +2,7 @@
 
 use crate::{console::told, manifest::root};
 use std::{
+    collections::BTreeMap,
     fs,
     io::{Read, Write},
     net::TcpListener,
@@ -58,6 +59,28 @@ fn an_empty_array_is_expanded_as_old_bash_can() {
         }
     }
     assert!(found.is_empty(), "{found:#?}");
+}
+
+/// The parts of deploy.sh share one shell: of two functions with one name only the later would be called.
+#[test]
+fn no_two_parts_of_deploy_define_one_function() {
+    let mut defined: BTreeMap<String, String> = BTreeMap::new();
+    for (name, text) in scripts() {
+        if !name.starts_with("deploy") {
+            continue;
+        }
+        for line in text.lines() {
+            let Some((function, _)) = line.split_once("() {") else {
+                continue;
+            };
+            if function.contains(' ') {
+                continue;
+            }
+            let before = defined.insert(function.to_owned(), name.clone());
+            assert_eq!(before, None, "{function} is also in {name}");
+        }
+    }
+    assert!(defined.len() > 100, "{}", defined.len());
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn the_proved_versions_are_the_test_clusters() {
 fn an_older_version_is_called_untested_and_the_proved_one_is_not() {
     let warned = |version: &str| {
         let script = format!(
-            "warn() {{ said=$1; }}; said=; . deploy/cluster.sh; warn_if_unproved Istio {version} 1.31"
+            "warn() {{ said=$1; }}; said=; . deploy/tools.sh; . deploy/cluster.sh; warn_if_unproved Istio {version} 1.31"
         );
         variable(&script, "said")
     };

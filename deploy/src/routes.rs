@@ -5,7 +5,7 @@ use crate::{
     plugins,
     traffic::HttpRoute,
 };
-use faultline_filter_core::{Admission, problem};
+use faultline_filter_core::{Admission, Name, problem};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,9 +73,12 @@ fn of_filter(plugin: &str) -> Table {
     let mut table = Table::new();
     for path in routes.iter().map(|route| route.path.as_str()).chain(PATHS) {
         for method in METHODS {
-            if let Admission::Allowed(_) =
-                config.routes.admit(Some(path.as_bytes()), || Some(method))
-            {
+            let admission = config.admit(|name| match name {
+                ":path" => Some(path.as_bytes()),
+                ":method" => Some(method.as_bytes()),
+                _ => None,
+            });
+            if let Admission::Allowed(_) = admission {
                 table.entry(path.into()).or_default().insert(method.into());
             }
         }
@@ -158,7 +161,8 @@ fn the_last_route_answers_as_the_filter_does() {
         .expect("an answer")
         .body
         .string;
-    let filter = problem::unknown_route();
+    let name = Name::default();
+    let filter = problem::unknown_route(&name);
     assert_eq!(body, filter.body);
     let headers = last.headers.as_ref().expect("headers");
     let content_type = filter

@@ -21,11 +21,11 @@ function envoy_on_request(handle)
   if query then path = string.sub(path, 1, query - 1) end
   local route = routes[path]
   if not route then
-    return refuse(handle, "404", "unknown_route", "faultline_unknown_routes",
+    return refuse(handle, "404", "unknown_route", "faultline_unknown_routes_total",
       {["proxy-status"] = UNKNOWN_ROUTE}, NOT_FOUND)
   end
   if route.methods and not route.methods[headers:get(":method")] then
-    return refuse(handle, "405", "method_not_allowed", "faultline_method_not_allowed",
+    return refuse(handle, "405", "method_not_allowed", "faultline_method_not_allowed_total",
       {["proxy-status"] = METHOD_NOT_ALLOWED, allow = route.allow}, NOT_ALLOWED)
   end
   if route.observed then
@@ -55,11 +55,11 @@ function envoy_on_response(handle)
     details = details .. " attempts=" .. attempts
     timing = timing .. ', attempts;desc="' .. attempts .. '"'
     local retries = tonumber(attempts) - 1
-    if retries > 0 then stats:counter("faultline_retries." .. route):add(retries) end
+    if retries > 0 then stats:counter("faultline_retries_total." .. route):add(retries) end
   end
   headers:add("proxy-status", 'faultline; details="' .. details .. '"')
   headers:add("server-timing", timing)
-  stats:counter("faultline_requests." .. route .. "." .. outcome):inc()
-  stats:histogram("faultline_duration_ms." .. route, "ms"):recordValue(elapsed)
+  stats:counter("faultline_requests_total." .. route .. "." .. outcome):inc()
+  stats:histogram("faultline_request_duration_milliseconds." .. route, "ms"):recordValue(elapsed)
   metadata:set("faultline", "outcome", outcome)
 end

@@ -27,7 +27,7 @@ pub(super) const COUNTED: Case = Case {
     feature: "delay",
     name: "delay-counted",
     tier: Tier::Quick,
-    claim: "with a /log at the gateway, faultline_delays_injected at custom-app's own proxy rises by at least one for \
+    claim: "with a /log at the gateway, faultline_delays_injected_total at custom-app's own proxy rises by at least one for \
             each of its tries, and by exactly as much as the requests counted there: each call is delayed",
     run: |environment| Box::pin(counted(environment)),
 };
@@ -77,8 +77,8 @@ impl Counts {
         let stats = sightings::counters(environment, Proxy::Sidecar(App::CustomApp)).await?;
         let hop = [("route", SECOND_HOP)];
         Ok(Self {
-            delays: stats.count("faultline_delays_injected", &hop),
-            requests: stats.count("faultline_requests", &hop),
+            delays: stats.count("faultline_delays_injected_total", &hop),
+            requests: stats.count("faultline_requests_total", &hop),
         })
     }
 
@@ -109,7 +109,9 @@ async fn rise(environment: &Environment) -> Result<Look<String>, Unmet> {
         .unwrap_or(0);
     let mut after = before;
     let counted = converge::eventually(
-        &format!("faultline_delays_injected and faultline_requests +{tries} or more, alike"),
+        &format!(
+            "faultline_delays_injected_total and faultline_requests_total +{tries} or more, alike"
+        ),
         COUNTING,
         "custom-app-observe in wasmplugin.yaml, the percentage in log-virtualservice.yaml",
         async || {
@@ -128,7 +130,7 @@ async fn rise(environment: &Environment) -> Result<Look<String>, Unmet> {
     let Counts { delays, requests } = after.since(before);
     match counted {
         Ok(()) => Ok(Look::Held(format!(
-            "faultline_delays_injected {} -> {} at custom-app's proxies, faultline_requests +{requests}, of {tries} tries",
+            "faultline_delays_injected_total {} -> {} at custom-app's proxies, faultline_requests_total +{requests}, of {tries} tries",
             before.delays, after.delays
         ))),
         // a try that was cut before custom-app could call

@@ -109,7 +109,7 @@ async fn one_burst(
     .await?;
     let burst = Burst::of(&answers)?;
     let counted = rise.of(
-        "faultline_requests",
+        "faultline_requests_total",
         &[("route", FIRST_HOP), ("outcome", "overflow")],
     );
     judged(&burst, counted, gateways)

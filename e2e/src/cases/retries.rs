@@ -27,7 +27,7 @@ pub(super) const COUNTED: Case = Case {
     feature: "retries",
     name: "retries-counted",
     tier: Tier::Quick,
-    claim: "one GET /log: faultline_retries rises by 2, faultline_requests{outcome=timeout} by 1; the best of up \
+    claim: "one GET /log: faultline_retries_total rises by 2, faultline_requests_total{outcome=timeout} by 1; the best of up \
             to five looks",
     run: |environment| Box::pin(counted(environment)),
 };
@@ -131,18 +131,18 @@ async fn counts_of_one(environment: &Environment) -> Result<Look<String>, Unmet>
     })
     .await?;
     let timeouts = rise.of(
-        "faultline_requests",
+        "faultline_requests_total",
         &[("route", FIRST_HOP), ("outcome", "timeout")],
     );
-    let retries = rise.of("faultline_retries", &[("route", FIRST_HOP)]);
+    let retries = rise.of("faultline_retries_total", &[("route", FIRST_HOP)]);
     let look = "the gateway's /stats/prometheus at port 15020";
     let seen = format!(
-        "faultline_retries{{route={FIRST_HOP}}} +{retries}, \
-         faultline_requests{{route={FIRST_HOP},outcome=timeout}} +{timeouts}"
+        "faultline_retries_total{{route={FIRST_HOP}}} +{retries}, \
+         faultline_requests_total{{route={FIRST_HOP},outcome=timeout}} +{timeouts}"
     );
     expect(
         timeouts == 1 && retries > 0,
-        "faultline_retries +2, faultline_requests{outcome=timeout} +1",
+        "faultline_retries_total +2, faultline_requests_total{outcome=timeout} +1",
         seen.clone(),
         look,
     )?;
@@ -174,7 +174,7 @@ pub(super) async fn exclusively(
     requests: u64,
     mut work: impl AsyncFnMut() -> Result<(), Unmet>,
 ) -> Result<Rise, Unmet> {
-    let total = |stats: &Stats| stats.count("faultline_requests", &[("route", FIRST_HOP)]);
+    let total = |stats: &Stats| stats.count("faultline_requests_total", &[("route", FIRST_HOP)]);
     let mut counted = 0;
     for _ in 0..3 {
         let before = sightings::counters(environment, Proxy::Gateway).await?;

@@ -167,7 +167,7 @@ fn not_found(answer: &Answer) -> anyhow::Result<()> {
 /// [`Unmet::Skipped`] on an Istio whose proxies do not split the labels out of the name.
 pub(super) async fn counters(environment: &Environment, proxy: Proxy) -> Result<Stats, Unmet> {
     let stats = environment.mesh.stats(proxy).await?;
-    if stats.has_raw_labels("faultline_requests") {
+    if stats.has_raw_labels("faultline_requests_total") {
         return Err(Unmet::Skipped(
             "this Istio was not installed with extraStatTags [route, outcome], so the filter's labels are \
              still in the metrics' names (istio/installation.yaml)"

@@ -125,11 +125,11 @@ fn labels(mut text: &str) -> Option<(BTreeMap<String, String>, &str)> {
 mod tests {
     use super::*;
 
-    const PAGE: &str = r#"# TYPE faultline_requests counter
-faultline_requests{route="log",outcome="timeout"} 3
-faultline_requests{outcome="overflow",route="log"} 2
-faultline_requests{} 7
-faultline_unknown_routes 11 1700000000
+    const PAGE: &str = r#"# TYPE faultline_requests_total counter
+faultline_requests_total{route="log",outcome="timeout"} 3
+faultline_requests_total{outcome="overflow",route="log"} 2
+faultline_requests_total{} 7
+faultline_unknown_routes_total 11 1700000000
 odd{a="x\"y\\z\nw,}",b=""} 1.5e3
 broken{a="x 1
 not a number x
@@ -139,22 +139,25 @@ not a number x
     fn counters_are_found_by_name_and_labels() {
         let stats = Stats::parse(PAGE);
         let timeouts = [("route", "log"), ("outcome", "timeout")];
-        assert_eq!(stats.find("faultline_requests", &timeouts), Some(3));
-        assert_eq!(stats.find("faultline_requests", &[]), Some(12));
-        assert_eq!(stats.find("faultline_unknown_routes", &[]), Some(11));
+        assert_eq!(stats.find("faultline_requests_total", &timeouts), Some(3));
+        assert_eq!(stats.find("faultline_requests_total", &[]), Some(12));
+        assert_eq!(stats.find("faultline_unknown_routes_total", &[]), Some(11));
         assert_eq!(
             stats.find("odd", &[("a", "x\"y\\z\nw,}"), ("b", "")]),
             Some(1500)
         );
         assert_eq!(stats.find("broken", &[]), None);
-        assert_eq!(stats.count("faultline_requests", &[("route", "logs")]), 0);
+        assert_eq!(
+            stats.count("faultline_requests_total", &[("route", "logs")]),
+            0
+        );
     }
 
     #[test]
     fn labels_that_nobody_split_out_are_noticed() {
-        let raw = Stats::parse("route___log_____outcome___ok_____faultline_requests{} 1\n");
-        assert!(raw.has_raw_labels("faultline_requests"));
-        assert!(!Stats::parse(PAGE).has_raw_labels("faultline_requests"));
+        let raw = Stats::parse("route___log_____outcome___ok_____faultline_requests_total{} 1\n");
+        assert!(raw.has_raw_labels("faultline_requests_total"));
+        assert!(!Stats::parse(PAGE).has_raw_labels("faultline_requests_total"));
     }
 
     #[test]
@@ -170,6 +173,6 @@ not a number x
     fn pages_are_added_up() {
         let mut stats = Stats::parse(PAGE);
         stats.add(Stats::parse(PAGE));
-        assert_eq!(stats.count("faultline_unknown_routes", &[]), 22);
+        assert_eq!(stats.count("faultline_unknown_routes_total", &[]), 22);
     }
 }

@@ -7,23 +7,23 @@ use alloc::string::String;
 pub const MAX_OBSERVED: usize = 64;
 
 /// Requests whose path no route matches.
-pub const UNKNOWN_ROUTES: &str = "faultline_unknown_routes";
+pub const UNKNOWN_ROUTES: &str = "faultline_unknown_routes_total";
 /// Requests whose route does not take their method.
-pub const METHOD_NOT_ALLOWED: &str = "faultline_method_not_allowed";
+pub const METHOD_NOT_ALLOWED: &str = "faultline_method_not_allowed_total";
 /// Configurations refused.
-pub const CONFIG_ERRORS: &str = "faultline_config_errors";
+pub const CONFIG_ERRORS: &str = "faultline_config_errors_total";
 
 /// Panics of the native module, each of which has cost one request the filter.
-pub const PANICS: &str = "faultline_panics";
+pub const PANICS: &str = "faultline_panics_total";
 
 /// How the route and the outcome are written into a metric's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Labels {
-    /// After it, between dots: `faultline_requests.log.timeout`.
+    /// After it, between dots: `faultline_requests_total.log.timeout`.
     #[default]
     Plain,
     /// Before it, in the encoding that Istio's bootstrap turns into labels:
-    /// `route=.=log;.;outcome=.=timeout;.;faultline_requests`.
+    /// `route=.=log;.;outcome=.=timeout;.;faultline_requests_total`.
     Tagged,
 }
 
@@ -44,10 +44,10 @@ impl RouteMetric {
     /// Its name for the route `route`.
     pub fn name(self, route: &str, labels: Labels) -> String {
         let base = match self {
-            Self::Requests(_) => "faultline_requests",
-            Self::Retries => "faultline_retries",
-            Self::DelaysInjected => "faultline_delays_injected",
-            Self::DurationMs => "faultline_duration_ms",
+            Self::Requests(_) => "faultline_requests_total",
+            Self::Retries => "faultline_retries_total",
+            Self::DelaysInjected => "faultline_delays_injected_total",
+            Self::DurationMs => "faultline_request_duration_milliseconds",
         };
         let outcome = match self {
             Self::Requests(outcome) => Some(outcome.name()),
@@ -85,15 +85,15 @@ mod tests {
         assert_eq!(
             names(timeouts),
             [
-                "faultline_requests.log.timeout",
-                "route=.=log;.;outcome=.=timeout;.;faultline_requests"
+                "faultline_requests_total.log.timeout",
+                "route=.=log;.;outcome=.=timeout;.;faultline_requests_total"
             ]
         );
         assert_eq!(
             names(RouteMetric::DurationMs),
             [
-                "faultline_duration_ms.log",
-                "route=.=log;.;faultline_duration_ms"
+                "faultline_request_duration_milliseconds.log",
+                "route=.=log;.;faultline_request_duration_milliseconds"
             ]
         );
     }

@@ -50,7 +50,7 @@ const VALUES: [&[u8]; 20] = [
 pub(crate) struct Asked {
     /// Names of the metrics it defined, by id.
     pub(crate) defined: Vec<(MetricKind, String)>,
-    /// How often requests were counted: `faultline_requests`, any route, any outcome.
+    /// How often requests were counted: `faultline_requests_total`, any route, any outcome.
     pub(crate) requests: u64,
     /// How many answers were sent.
     pub(crate) answers: u64,
@@ -179,7 +179,7 @@ impl Host for Mock<'_> {
         let asked = &mut *self.asked.borrow_mut();
         let (kind, name) = defined(asked, counter);
         assert_eq!(kind, MetricKind::Counter, "{name}");
-        if name.contains("faultline_requests") {
+        if name.contains("faultline_requests_total") {
             assert_eq!(count, 1);
             asked.requests += 1;
         }

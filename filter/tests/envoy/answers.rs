@@ -88,7 +88,7 @@ fn cases(slowest_ms: f64, refusals: u32) -> Vec<Case> {
     vec![
         // docs/metrics.md
         case(
-            "sum by (route, outcome) (rate(faultline_requests[5m]))",
+            "sum by (route, outcome) (rate(faultline_requests_total[5m]))",
             faults(vec![
                 ("outcome=timeout route=log", rate(TIMEOUTS)),
                 ("outcome=ok route=log", rate(OKS)),
@@ -102,19 +102,19 @@ fn cases(slowest_ms: f64, refusals: u32) -> Vec<Case> {
             ]),
         ),
         case(
-            "sum by (route) (rate(faultline_requests{outcome!~\"ok|client_error|client_gone\"}[5m])) \
-             / sum by (route) (rate(faultline_requests[5m]))",
+            "sum by (route) (rate(faultline_requests_total{outcome!~\"ok|client_error|client_gone\"}[5m])) \
+             / sum by (route) (rate(faultline_requests_total[5m]))",
             faults(vec![
                 ("route=log", ratio(TIMEOUTS + ERRORS, FIRST_REQUESTS)),
                 ("route=log_agent", ratio(ERRORS, SECOND_REQUESTS)),
             ]),
         ),
         case(
-            "sum(increase(faultline_requests{route=\"log\", outcome=\"timeout\"}[1h]))",
+            "sum(increase(faultline_requests_total{route=\"log\", outcome=\"timeout\"}[1h]))",
             faults(vec![("", increase(TIMEOUTS))]),
         ),
         case(
-            "1 + sum by (route) (rate(faultline_retries[5m])) / sum by (route) (rate(faultline_requests[5m]))",
+            "1 + sum by (route) (rate(faultline_retries_total[5m])) / sum by (route) (rate(faultline_requests_total[5m]))",
             faults(vec![
                 (
                     "route=log",
@@ -124,12 +124,12 @@ fn cases(slowest_ms: f64, refusals: u32) -> Vec<Case> {
             ]),
         ),
         case(
-            "histogram_quantile(0.99, sum by (route, le) (rate(faultline_duration_ms_bucket[5m])))",
+            "histogram_quantile(0.99, sum by (route, le) (rate(faultline_request_duration_milliseconds_bucket[5m])))",
             faults(slow.clone()),
         ),
         case(
-            "sum by (route) (rate(faultline_delays_injected[5m])) > 0 \
-             or sum by (route) (rate(faultline_requests{outcome=\"fault_abort\"}[5m])) > 0",
+            "sum by (route) (rate(faultline_delays_injected_total[5m])) > 0 \
+             or sum by (route) (rate(faultline_requests_total{outcome=\"fault_abort\"}[5m])) > 0",
             vec![
                 (
                     AFTER_FAULTS,
@@ -140,12 +140,12 @@ fn cases(slowest_ms: f64, refusals: u32) -> Vec<Case> {
             ],
         ),
         case(
-            "sum by (pod) (rate(faultline_unknown_routes[5m]))",
+            "sum by (pod) (rate(faultline_unknown_routes_total[5m]))",
             faults(vec![("pod=istio-ingressgateway-1", rate(UNKNOWN))]),
         ),
         case(
-            "increase(faultline_config_errors[10m]) > 0 \
-             or (faultline_config_errors > 0 unless faultline_config_errors offset 10m)",
+            "increase(faultline_config_errors_total[10m]) > 0 \
+             or (faultline_config_errors_total > 0 unless faultline_config_errors_total offset 10m)",
             vec![
                 (
                     AFTER_FAULTS,
@@ -163,18 +163,18 @@ fn cases(slowest_ms: f64, refusals: u32) -> Vec<Case> {
         ),
         // filter/README.md
         case(
-            "sum by (route) (increase(faultline_retries[1h]))",
+            "sum by (route) (increase(faultline_retries_total[1h]))",
             faults(vec![("route=log", increase(TIMEOUTS * (TRIES - 1)))]),
         ),
         case(
-            "sum by (route) (increase(faultline_requests[1h]))",
+            "sum by (route) (increase(faultline_requests_total[1h]))",
             faults(vec![
                 ("route=log", increase(FIRST_REQUESTS)),
                 ("route=log_agent", increase(SECOND_REQUESTS)),
             ]),
         ),
         case(
-            "topk(5, sum by (route, outcome) (rate(faultline_requests{outcome!~\"ok|client_error|client_gone\"}[5m])) > 0)",
+            "topk(5, sum by (route, outcome) (rate(faultline_requests_total{outcome!~\"ok|client_error|client_gone\"}[5m])) > 0)",
             faults(vec![
                 ("outcome=timeout route=log", rate(TIMEOUTS)),
                 ("outcome=upstream_error route=log", rate(ERRORS)),
@@ -182,8 +182,8 @@ fn cases(slowest_ms: f64, refusals: u32) -> Vec<Case> {
             ]),
         ),
         case(
-            "sum by (route) (rate(faultline_delays_injected[5m])) \
-             + sum by (route) (rate(faultline_requests{outcome=\"fault_abort\"}[5m]))",
+            "sum by (route) (rate(faultline_delays_injected_total[5m])) \
+             + sum by (route) (rate(faultline_requests_total{outcome=\"fault_abort\"}[5m]))",
             vec![
                 (
                     AFTER_FAULTS,
@@ -193,25 +193,25 @@ fn cases(slowest_ms: f64, refusals: u32) -> Vec<Case> {
             ],
         ),
         case(
-            "sum by (route) (rate(faultline_requests{outcome=~\"timeout|retries_exhausted|overflow|unreachable|upstream_error\"}[5m]))",
+            "sum by (route) (rate(faultline_requests_total{outcome=~\"timeout|retries_exhausted|overflow|unreachable|upstream_error\"}[5m]))",
             faults(vec![
                 ("route=log", rate(TIMEOUTS + ERRORS)),
                 ("route=log_agent", rate(ERRORS)),
             ]),
         ),
         case(
-            "histogram_quantile(0.5, sum by (route, le) (rate(faultline_duration_ms_bucket[5m])))",
+            "histogram_quantile(0.5, sum by (route, le) (rate(faultline_request_duration_milliseconds_bucket[5m])))",
             faults(slow),
         ),
         case(
-            "sum by (instance) (rate(faultline_unknown_routes[5m])) > 0",
+            "sum by (instance) (rate(faultline_unknown_routes_total[5m])) > 0",
             faults(vec![(
                 "instance=istio-ingressgateway-1:15090",
                 rate(UNKNOWN),
             )]),
         ),
         case(
-            "sum by (instance) (rate(faultline_method_not_allowed[5m])) > 0",
+            "sum by (instance) (rate(faultline_method_not_allowed_total[5m])) > 0",
             faults(vec![(
                 "instance=istio-ingressgateway-1:15090",
                 rate(OTHER_METHODS),

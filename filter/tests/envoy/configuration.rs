@@ -62,7 +62,12 @@ async fn a_refused_first_configuration_lets_requests_pass(host: Host) {
             &format!("faultline: configuration refused, requests pass untouched: {words}"),
         )
         .await;
-        counted(&envoy, "faultline_config_errors", host.readers().into()).await;
+        counted(
+            &envoy,
+            "faultline_config_errors_total",
+            host.readers().into(),
+        )
+        .await;
     }
 }
 
@@ -94,7 +99,12 @@ async fn a_refused_update_leaves_the_configuration_before(host: Host) {
     )
     .await;
     // All have seen it: traffic is now in the hands of the update.
-    counted(&envoy, "faultline_config_errors", host.readers().into()).await;
+    counted(
+        &envoy,
+        "faultline_config_errors_total",
+        host.readers().into(),
+    )
+    .await;
     assert_eq!(statuses().await, [200, 404]);
 
     discover(host, &discovered, &better);

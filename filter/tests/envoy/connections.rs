@@ -52,12 +52,12 @@ async fn a_request_beyond_the_connections_waits_and_one_beyond_those_overflows(h
     happened(&envoy, "cluster.app.upstream_cx_overflow").await;
 
     assert_eq!(get(address, "/third").await.status, 503);
-    counted(&envoy, "faultline_requests.third.overflow", 1).await;
+    counted(&envoy, "faultline_requests_total.third.overflow", 1).await;
 
     // The only connection goes with the first client; the one made in its place takes the second.
     drop(first);
     assert_eq!(second.await.unwrap().status, 200);
-    counted(&envoy, "faultline_requests.first.client_gone", 1).await;
-    counted(&envoy, "faultline_requests.second.ok", 1).await;
+    counted(&envoy, "faultline_requests_total.first.client_gone", 1).await;
+    counted(&envoy, "faultline_requests_total.second.ok", 1).await;
     assert_eq!(upstream.seen().len(), 2, "the third never arrived");
 }

@@ -110,12 +110,15 @@ async fn the_example_guards_observes_and_labels(host: Host) {
     let others = upstream.seen().len() - attempts;
     assert_eq!(others, 3, "nothing else reached the upstream");
     for line in [
-        r#"faultline_requests{route="orders",outcome="timeout"} 1"#,
-        r#"faultline_requests{route="orders",outcome="ok"} 0"#,
-        &format!(r#"faultline_retries{{route="orders"}} {}"#, attempts - 1),
-        r#"faultline_duration_ms_count{route="orders"} 1"#,
-        "faultline_unknown_routes{} 1",
-        "faultline_method_not_allowed{} 1",
+        r#"faultline_requests_total{route="orders",outcome="timeout"} 1"#,
+        r#"faultline_requests_total{route="orders",outcome="ok"} 0"#,
+        &format!(
+            r#"faultline_retries_total{{route="orders"}} {}"#,
+            attempts - 1
+        ),
+        r#"faultline_request_duration_milliseconds_count{route="orders"} 1"#,
+        "faultline_unknown_routes_total{} 1",
+        "faultline_method_not_allowed_total{} 1",
     ] {
         exported(&envoy, line).await;
     }
@@ -201,8 +204,8 @@ async fn the_patch_of_the_istio_example_is_what_envoy_takes() {
     assert_eq!(get(address, "/nothing").await.status, 404);
     exported(
         &envoy,
-        r#"faultline_requests{route="orders",outcome="ok"} 1"#,
+        r#"faultline_requests_total{route="orders",outcome="ok"} 1"#,
     )
     .await;
-    exported(&envoy, "faultline_unknown_routes{} 1").await;
+    exported(&envoy, "faultline_unknown_routes_total{} 1").await;
 }

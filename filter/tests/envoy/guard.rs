@@ -219,8 +219,8 @@ async fn only_routes_reach_the_upstream(host: Host) {
         431
     );
     assert!(unknown + not_allowed >= 60, "{unknown} and {not_allowed}");
-    counted(&envoy, "faultline_unknown_routes", unknown).await;
-    counted(&envoy, "faultline_method_not_allowed", not_allowed).await;
+    counted(&envoy, "faultline_unknown_routes_total", unknown).await;
+    counted(&envoy, "faultline_method_not_allowed_total", not_allowed).await;
     logged(&envoy, "/healthz", Some("unknown_route")).await;
     logged(&envoy, "/log", Some("method_not_allowed")).await;
     // A route that is not observed has no outcome.
@@ -282,8 +282,8 @@ async fn http2_is_guarded_alike(host: Host) {
             "{proxy_status}"
         );
     }
-    counted(&envoy, "faultline_unknown_routes", 8).await;
-    counted(&envoy, "faultline_method_not_allowed", 2).await;
+    counted(&envoy, "faultline_unknown_routes_total", 8).await;
+    counted(&envoy, "faultline_method_not_allowed_total", 2).await;
 }
 
 /// On the client side of a sidecar the filter counts, and stops nothing.
@@ -301,9 +301,9 @@ async fn observing_lets_everything_pass(host: Host) {
         assert_eq!(annotated, target == "/log", "{method} {target}");
     }
     assert_eq!(upstream.seen().len(), 3);
-    counted(&envoy, "faultline_unknown_routes", 1).await;
-    counted(&envoy, "faultline_method_not_allowed", 1).await;
-    counted(&envoy, "faultline_requests.log.ok", 1).await;
+    counted(&envoy, "faultline_unknown_routes_total", 1).await;
+    counted(&envoy, "faultline_method_not_allowed_total", 1).await;
+    counted(&envoy, "faultline_requests_total.log.ok", 1).await;
     // Nothing was decided over it.
     logged(&envoy, "/elsewhere", None).await;
 }

@@ -115,7 +115,7 @@ async fn run(
             200,
             "the only token"
         );
-        counted(envoy, &format!("faultline_requests.{name}.ok"), 1).await;
+        counted(envoy, &format!("faultline_requests_total.{name}.ok"), 1).await;
         before = 1;
     }
 
@@ -133,12 +133,12 @@ async fn run(
 
     counted(
         envoy,
-        &format!("faultline_requests.{name}.{}", scenario.outcome),
+        &format!("faultline_requests_total.{name}.{}", scenario.outcome),
         1,
     )
     .await;
     let stats = statistics(envoy).await;
-    let requests = format!("faultline_requests.{name}.");
+    let requests = format!("faultline_requests_total.{name}.");
     let all: u64 = stats
         .iter()
         .filter(|(stat, _)| stat.starts_with(&requests))
@@ -147,13 +147,16 @@ async fn run(
     assert_eq!(all, 1 + before, "{name}: one outcome per request");
     let retries = scenario.attempts.map_or(0, |attempts| attempts - 1);
     assert_eq!(
-        stats[&format!("faultline_retries.{name}")],
+        stats[&format!("faultline_retries_total.{name}")],
         retries,
         "{name}"
     );
-    let delays = stats[&format!("faultline_delays_injected.{name}")];
+    let delays = stats[&format!("faultline_delays_injected_total.{name}")];
     assert_eq!(delays, scenario.delays, "{name}");
-    let durations = format!("faultline_duration_ms_{name}_count{{}} {}", 1 + before);
+    let durations = format!(
+        "faultline_request_duration_milliseconds_{name}_count{{}} {}",
+        1 + before
+    );
     exported(envoy, &durations).await;
 
     logged(envoy, &scenario.path(), Some(scenario.outcome)).await;
@@ -309,7 +312,7 @@ async fn odd_requests_are_answered_and_counted(host: Host) {
             "{request:?}: {response:?}"
         );
     }
-    counted(&envoy, "faultline_requests.log.ok", 3).await;
+    counted(&envoy, "faultline_requests_total.log.ok", 3).await;
     assert_eq!(upstream.seen().len(), 3);
 }
 
@@ -320,18 +323,18 @@ async fn labels_come_out_as_istio_reads_them(host: Host) {
     get(address, "/log").await;
     get(address, "/nowhere").await;
 
-    let requests = "route=.=log;.;outcome=.=ok;.;faultline_requests";
+    let requests = "route=.=log;.;outcome=.=ok;.;faultline_requests_total";
     counted(&envoy, requests, 1).await;
-    counted(&envoy, "faultline_unknown_routes", 1).await;
+    counted(&envoy, "faultline_unknown_routes_total", 1).await;
     for line in [
-        r#"faultline_requests{route="log",outcome="ok"} 1"#,
-        r#"faultline_requests{route="log",outcome="timeout"} 0"#,
-        r#"faultline_retries{route="log"} 0"#,
-        r#"faultline_delays_injected{route="log"} 0"#,
-        r#"faultline_duration_ms_count{route="log"} 1"#,
-        "faultline_unknown_routes{} 1",
-        "faultline_method_not_allowed{} 0",
-        "faultline_config_errors{} 0",
+        r#"faultline_requests_total{route="log",outcome="ok"} 1"#,
+        r#"faultline_requests_total{route="log",outcome="timeout"} 0"#,
+        r#"faultline_retries_total{route="log"} 0"#,
+        r#"faultline_delays_injected_total{route="log"} 0"#,
+        r#"faultline_request_duration_milliseconds_count{route="log"} 1"#,
+        "faultline_unknown_routes_total{} 1",
+        "faultline_method_not_allowed_total{} 0",
+        "faultline_config_errors_total{} 0",
     ] {
         exported(&envoy, line).await;
     }

@@ -70,7 +70,7 @@ async fn a_panic_costs_its_request_the_filter_and_nothing_else() {
             1
         );
         assert_eq!(get(address, "/unknown", "nowhere").await.status, 404);
-        counted(&envoy, "faultline_requests.log.ok", requests).await;
+        counted(&envoy, "faultline_requests_total.log.ok", requests).await;
     };
     healthy(1).await;
     for (panics, hook, is_annotated) in [
@@ -82,7 +82,7 @@ async fn a_panic_costs_its_request_the_filter_and_nothing_else() {
         assert_eq!(response.status, 200, "{hook}: {response:?}");
         let annotations = response.all("proxy-status").len();
         assert_eq!(annotations, usize::from(is_annotated), "{hook}");
-        counted(&envoy, "faultline_panics", panics).await;
+        counted(&envoy, "faultline_panics_total", panics).await;
         said(&envoy, &format!("provoked in {hook}")).await;
         logged(&envoy, "/log", None).await;
         healthy(1 + panics).await;
@@ -92,12 +92,12 @@ async fn a_panic_costs_its_request_the_filter_and_nothing_else() {
         get(address, "/unknown", "request_headers").await.status,
         200
     );
-    counted(&envoy, "faultline_panics", 4).await;
+    counted(&envoy, "faultline_panics_total", 4).await;
     assert_eq!(upstream.seen_at("/unknown").len(), 1);
     let all = statistics(&envoy).await;
     let requests = all
         .iter()
-        .filter(|(name, _)| name.starts_with("faultline_requests."));
+        .filter(|(name, _)| name.starts_with("faultline_requests_total."));
     assert_eq!(requests.map(|(_, count)| count).sum::<u64>(), 4);
     assert!(
         envoy.log().contains("faultline: panicked at "),
@@ -118,8 +118,8 @@ async fn a_configuration_that_panics_is_refused() {
         "configuration refused, requests pass untouched: the filter panicked",
     )
     .await;
-    counted(&envoy, "faultline_panics", 1).await;
-    counted(&envoy, "faultline_config_errors", 1).await;
+    counted(&envoy, "faultline_panics_total", 1).await;
+    counted(&envoy, "faultline_config_errors_total", 1).await;
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn an_update_that_panics_leaves_the_configuration_before() {
         "configuration refused, the one before stays: the filter panicked",
     )
     .await;
-    counted(&envoy, "faultline_config_errors", 1).await;
+    counted(&envoy, "faultline_config_errors_total", 1).await;
     assert_eq!(get(address, "/unknown", "nowhere").await.status, 404);
     assert_eq!(
         get(address, "/log", "nowhere")

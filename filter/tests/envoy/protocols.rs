@@ -87,7 +87,7 @@ async fn bodies_and_trailers_pass_over_http2(host: Host) {
     assert_ok(&response);
     assert_eq!(response.body.len(), 1_000_000);
     assert_eq!(trailers["checksum"], "ten");
-    counted(&envoy, "faultline_requests.echo.ok", 1).await;
+    counted(&envoy, "faultline_requests_total.echo.ok", 1).await;
 }
 
 /// Both sides talk at once; the outcome is decided when the last byte has gone, not before.
@@ -103,14 +103,14 @@ async fn a_stream_in_both_directions_is_counted_at_its_end(host: Host) {
         assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), message);
     }
     let stats = statistics(&envoy).await;
-    assert_eq!(stats["faultline_requests.echo.ok"], 0);
+    assert_eq!(stats["faultline_requests_total.echo.ok"], 0);
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", "0".parse().unwrap());
     body.send_trailers(trailers).await.unwrap();
     drop(body);
     let end = answer.frame().await.unwrap().unwrap();
     assert_eq!(end.into_trailers().unwrap()["grpc-status"], "0");
-    counted(&envoy, "faultline_requests.echo.ok", 1).await;
+    counted(&envoy, "faultline_requests_total.echo.ok", 1).await;
 }
 
 /// A gRPC client reads a refusal as a status of its own protocol.
@@ -124,7 +124,7 @@ async fn grpc_is_refused_as_grpc(host: Host) {
     assert_eq!(response.last("grpc-status"), Some("12"));
     let status = proxy_status(&response);
     assert_eq!(status.error.as_deref(), Some("destination_not_found"));
-    counted(&envoy, "faultline_unknown_routes", 1).await;
+    counted(&envoy, "faultline_unknown_routes_total", 1).await;
     assert!(upstream.seen().is_empty());
 }
 
@@ -155,7 +155,7 @@ async fn a_body_is_sent_once_it_is_asked_for(host: Host) {
     let mut body = String::new();
     stream.read_to_string(&mut body).await.unwrap();
     assert!(body.contains("body"), "{body}");
-    counted(&envoy, "faultline_requests.echo.ok", 1).await;
+    counted(&envoy, "faultline_requests_total.echo.ok", 1).await;
 }
 
 /// Where nothing is, no body is asked for... by the filter; Envoy itself says 100 at once.
@@ -169,7 +169,7 @@ async fn a_refused_request_reaches_nobody_with_its_body(host: Host) {
         first = head(&mut stream).await;
     }
     assert!(first.starts_with("HTTP/1.1 404"), "{first}");
-    counted(&envoy, "faultline_unknown_routes", 1).await;
+    counted(&envoy, "faultline_unknown_routes_total", 1).await;
     assert!(upstream.seen().is_empty());
 }
 
@@ -201,7 +201,7 @@ async fn an_upgrade_is_annotated_and_counted_when_it_ends(host: Host) {
     stream.shutdown().await.unwrap();
     drop(stream);
     logged(&envoy, "/socket", Some("client_gone")).await;
-    counted(&envoy, "faultline_requests.socket.client_gone", 1).await;
+    counted(&envoy, "faultline_requests_total.socket.client_gone", 1).await;
 }
 
 async fn an_upgrade_of_an_unknown_path_is_refused(host: Host) {
@@ -212,6 +212,6 @@ async fn an_upgrade_of_an_unknown_path_is_refused(host: Host) {
     assert!(matches!(response.status, 403 | 404), "{response:?}");
     assert!(upstream.seen().is_empty());
     if response.status == 404 {
-        counted(&envoy, "faultline_unknown_routes", 1).await;
+        counted(&envoy, "faultline_unknown_routes_total", 1).await;
     }
 }

@@ -186,7 +186,11 @@ async fn exported_samples(host: Host) -> Vec<Sample> {
     let (envoy, address) = Proxy::labelled(host, &upstream).start().await;
     get(address, "/log").await;
     // A histogram is there once a value is in it.
-    exported(&envoy, r#"faultline_duration_ms_count{route="log"} 1"#).await;
+    exported(
+        &envoy,
+        r#"faultline_request_duration_milliseconds_count{route="log"} 1"#,
+    )
+    .await;
     samples(&envoy.prometheus().await.unwrap())
 }
 
@@ -200,26 +204,32 @@ async fn every_expression_asks_for_what_is_exported(host: Host) {
         }
     }
     for (expression, fault) in [
-        ("sum by (route) (faultline_retries", "unclosed"),
-        ("faultline_retries faultline_requests", "invalid"),
-        ("rate(faultline_retries)", "expected type"),
+        ("sum by (route) (faultline_retries_total", "unclosed"),
+        (
+            "faultline_retries_total faultline_requests_total",
+            "invalid",
+        ),
+        ("rate(faultline_retries_total)", "expected type"),
         ("faultline_retry", "faultline_retry is not exported"),
         (
-            r#"faultline_requests{outcome!~"ok|late"}"#,
+            r#"faultline_requests_total{outcome!~"ok|late"}"#,
             r#"no outcome="late""#,
         ),
-        (r#"faultline_retries{outcome="ok"}"#, r#"no outcome="ok""#),
         (
-            r#"faultline_requests{outcome!~"ok",outcome="ok"}"#,
+            r#"faultline_retries_total{outcome="ok"}"#,
+            r#"no outcome="ok""#,
+        ),
+        (
+            r#"faultline_requests_total{outcome!~"ok",outcome="ok"}"#,
             "nothing",
         ),
         (
-            "sum by (route) (faultline_unknown_routes)",
+            "sum by (route) (faultline_unknown_routes_total)",
             "no label route",
         ),
         (
-            "faultline_retries / on (outcome) faultline_requests",
-            "faultline_retries has no label outcome",
+            "faultline_retries_total / on (outcome) faultline_requests_total",
+            "faultline_retries_total has no label outcome",
         ),
         ("1 + 1", "asks for nothing"),
     ] {

@@ -78,9 +78,9 @@ async fn another_host_passes_untouched_and_uncounted(host: Host) {
             "{host}"
         );
     }
-    counted(&envoy, "faultline_unknown_routes", 4).await;
-    counted(&envoy, "faultline_method_not_allowed", 4).await;
-    counted(&envoy, "faultline_requests.log.ok", 4).await;
+    counted(&envoy, "faultline_unknown_routes_total", 4).await;
+    counted(&envoy, "faultline_method_not_allowed_total", 4).await;
+    counted(&envoy, "faultline_requests_total.log.ok", 4).await;
     assert_eq!(upstream.seen().len(), 9 + 4);
 }
 
@@ -112,7 +112,12 @@ async fn the_most_specific_route_takes_a_path(host: Host) {
             200,
             "{target}"
         );
-        counted(&envoy, &format!("faultline_requests.{observed}.ok"), count).await;
+        counted(
+            &envoy,
+            &format!("faultline_requests_total.{observed}.ok"),
+            count,
+        )
+        .await;
     }
     // Under a template or a prefix a path that could be read as another one is unknown.
     for target in [
@@ -175,8 +180,8 @@ async fn a_preflight_goes_on_to_the_policy_of_the_mesh(host: Host) {
         let answer = ask(address, "OPTIONS", target, "a", headers).await;
         assert_eq!(answer.status, 405, "{target} {headers:?}");
     }
-    counted(&envoy, "faultline_method_not_allowed", 3).await;
-    counted(&envoy, "faultline_requests.open.ok", 0).await;
+    counted(&envoy, "faultline_method_not_allowed_total", 3).await;
+    counted(&envoy, "faultline_requests_total.open.ok", 0).await;
 }
 
 async fn responses_carry_the_name_of_the_proxy_or_none(host: Host) {
@@ -213,7 +218,7 @@ async fn responses_carry_the_name_of_the_proxy_or_none(host: Host) {
         quiet.all("proxy-status").is_empty() && quiet.all("server-timing").is_empty(),
         "{quiet:?}"
     );
-    counted(&envoy, "faultline_requests.quiet.ok", 1).await;
+    counted(&envoy, "faultline_requests_total.quiet.ok", 1).await;
     logged(&envoy, "/quiet", Some("ok")).await;
 }
 

@@ -156,14 +156,15 @@ async fn has(pod: &Pod, route: &str, outcome: &str, count: u32) {
     let labels = format!(r#"route="{route}",outcome="{outcome}""#);
     exported(
         &pod.envoy,
-        &format!("faultline_requests{{{labels}}} {count}"),
+        &format!("faultline_requests_total{{{labels}}} {count}"),
     )
     .await;
 }
 
 /// Waits until every duration of a route is in its histogram.
 async fn has_durations(pod: &Pod, route: &str, count: u32) {
-    let line = format!(r#"faultline_duration_ms_count{{route="{route}"}} {count}"#);
+    let line =
+        format!(r#"faultline_request_duration_milliseconds_count{{route="{route}"}} {count}"#);
     exported(&pod.envoy, &line).await;
 }
 
@@ -200,7 +201,12 @@ pub(crate) async fn run(host: Host) -> Scraped {
     has_durations(&gateway, FIRST_HOP, 1 + TIMEOUTS + OKS + ERRORS).await;
     has(&sidecar, SECOND_HOP, "client_gone", TIMEOUTS * TRIES).await;
     has_durations(&sidecar, SECOND_HOP, 1 + TIMEOUTS * TRIES + OKS + ERRORS).await;
-    counted(&updated.envoy, "faultline_config_errors", refusals.into()).await;
+    counted(
+        &updated.envoy,
+        "faultline_config_errors_total",
+        refusals.into(),
+    )
+    .await;
     for pod in [&mut gateway, &mut sidecar, &mut updated] {
         pod.scrape(FAULTS).await;
     }
@@ -213,7 +219,12 @@ pub(crate) async fn run(host: Host) -> Scraped {
     let refused = json!({"name": "faultline", "typed_config": host.plugin("{")});
     let envoy = plain(host, &upstream, refused).await;
     let mut started = Pod::new("started-1", envoy);
-    counted(&started.envoy, "faultline_config_errors", refusals.into()).await;
+    counted(
+        &started.envoy,
+        "faultline_config_errors_total",
+        refusals.into(),
+    )
+    .await;
     for pod in [&mut gateway, &mut sidecar, &mut started] {
         pod.scrape(ABORTED).await;
     }

@@ -90,6 +90,11 @@ async fn a_hundred_changes_under_load_fail_no_request_and_lose_no_count(host: Ho
 
     let requests: Vec<u64> = clients.join_all().await;
     assert!(requests.iter().all(|count| *count > 0), "{requests:?}");
-    counted(&envoy, "faultline_requests.log.ok", requests.iter().sum()).await;
-    counted(&envoy, "faultline_config_errors", 0).await;
+    counted(
+        &envoy,
+        "faultline_requests_total.log.ok",
+        requests.iter().sum(),
+    )
+    .await;
+    counted(&envoy, "faultline_config_errors_total", 0).await;
 }

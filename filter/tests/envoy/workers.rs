@@ -38,8 +38,8 @@ async fn the_counts_of_several_workers_add_up(host: Host) {
     }
     clients.join_all().await;
 
-    counted(&envoy, "faultline_requests.log.ok", REQUESTS / 2).await;
-    counted(&envoy, "faultline_unknown_routes", REQUESTS / 2).await;
+    counted(&envoy, "faultline_requests_total.log.ok", REQUESTS / 2).await;
+    counted(&envoy, "faultline_unknown_routes_total", REQUESTS / 2).await;
     let stats = envoy.stats().await.unwrap();
     let busy = stats
         .iter()

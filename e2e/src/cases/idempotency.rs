@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use reqwest::Url;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use crate::case::{Case, Tier};
 use crate::converge;
@@ -45,7 +46,7 @@ struct Keyed {
 impl Keyed {
     fn new(marker: &str, number: usize) -> Self {
         Self {
-            key: format!("{marker}-{number}"),
+            key: Uuid::new_v4().to_string(),
             message: format!("{marker} entry {number}"),
         }
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::harness::{Place, program, text};
 
 /// Only these need what local mode has not.
-const NOT_APPLICABLE: [&str; 13] = [
+const NOT_APPLICABLE: [&str; 17] = [
     "injection",
     "oci-digest",
     "analyze",
@@ -18,8 +18,12 @@ const NOT_APPLICABLE: [&str; 13] = [
     "example-wasmplugin",
     "example-trafficextension",
     "example-envoy-gateway",
+    "rolling-unbroken",
+    "kept-outbox",
+    "deploy-takeover",
     "deploy-again",
     "deploy-refusals",
+    "neighbour",
     "deploy-delete",
 ];
 

@@ -78,7 +78,7 @@ install_zig() {
         return 1
     }
     # Another process may have been faster: its tools are as good.
-    mv -T "$fresh" "$tools" 2>/dev/null || rm -rf "$fresh"
+    if [[ -x $tools/bin/cargo-zigbuild ]]; then rm -rf "$fresh"; else mv "$fresh" "$tools"; fi
 }
 
 # build ARCHITECTURE FEATURES NAME

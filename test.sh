@@ -59,7 +59,8 @@ skip_without() {
 tools_of() {
   case $1 in
     fmt) printf 'rust ' ;;
-    clippy|doc|filter|reproducible) printf 'rust cc ' ;;
+    clippy|doc) printf 'rust cc ' ;;
+    filter|reproducible) printf 'rust cc python3 pip ' ;;
     unused|deny) printf 'rust cc ' ;;
     shell) printf 'shellcheck ' ;;
     yaml) printf 'yamllint ' ;;

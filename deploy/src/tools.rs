@@ -252,7 +252,7 @@ case $*  in
 esac"#;
 
 const INSTALL: &str = "rustup toolchain install 1.95.0 --profile minimal --no-self-update --component clippy \
-    --component rustfmt --target wasm32-unknown-unknown --target x86_64-unknown-linux-musl";
+    --component rustfmt --target wasm32-unknown-unknown --target x86_64-unknown-linux-musl --target aarch64-unknown-linux-gnu";
 
 /// The toolchain of the file, named in full: neither RUSTUP_AUTO_INSTALL nor an old rustup matters.
 #[test]

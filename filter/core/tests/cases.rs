@@ -4,13 +4,6 @@
     clippy::panic,
     reason = "a failure here is the test failing"
 )]
-#![cfg_attr(
-    target_arch = "wasm32",
-    expect(
-        clippy::indexing_slicing,
-        reason = "Clippy takes only what carries #[test] for a test"
-    )
-)]
 
 #[cfg(not(target_arch = "wasm32"))]
 use core::prelude::v1::test as case;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
+use crate::cases::pages;
 use crate::cluster::{Cluster, Resource};
 use crate::exchange::{Ask, Reply};
 use crate::gateway::Gateway;
@@ -141,26 +142,13 @@ async fn post(gateway: &Gateway, message: &str) -> Result<Option<Accepted>> {
 /// # Errors
 /// When a page cannot be had.
 pub(super) async fn stored(gateway: &Gateway, marker: &str) -> Result<BTreeMap<String, usize>> {
-    let mut found = BTreeMap::new();
-    let mut after = String::new();
-    loop {
-        let path = format!("/logs?limit=1000&q={marker}{after}");
-        let answer = gateway.fetch(&path, "faultline-e2e").await?;
-        if answer.status != 200 {
-            bail!("GET {path}: {}", answer.summary());
-        }
-        let page: Value = serde_json::from_str(&answer.body).context("/logs is not JSON")?;
-        let entries = page.get("entries").and_then(Value::as_array);
-        for entry in entries.context("/logs has no entries")? {
-            let message = entry.get("message").and_then(Value::as_str);
-            let message = message.context("an entry without a message")?;
-            *found.entry(message.to_owned()).or_insert(0) += 1;
-        }
-        match page.get("next").and_then(Value::as_str) {
-            Some(next) => after = format!("&after={next}"),
-            None => return Ok(found),
-        }
+    let mut counts = BTreeMap::new();
+    for entry in pages::stored(gateway, marker).await? {
+        let message = entry.get("message").and_then(Value::as_str);
+        let message = message.context("an entry without a message")?;
+        *counts.entry(message.to_owned()).or_insert(0) += 1;
     }
+    Ok(counts)
 }
 
 /// Fails while one of these is not stored.

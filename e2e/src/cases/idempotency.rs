@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use reqwest::Url;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::case::{Case, Tier};
+use crate::cases::pages;
 use crate::converge;
 use crate::environment::Environment;
 use crate::exchange::{Answer, Ask, Reply};
@@ -130,7 +130,7 @@ async fn one_entry_for_a_key(environment: &Environment) -> Outcome {
         }
     }
     drained(gateway).await?;
-    let stored = stored(gateway, &marker).await?;
+    let stored = pages::stored(gateway, &marker).await?;
     for entry in &entries {
         let times = stored.iter().filter(|found| is_of(found, entry)).count();
         let seen = format!("{times} times: {}", entry.message);
@@ -155,7 +155,7 @@ async fn one_entry_for_a_key(environment: &Environment) -> Outcome {
     }
 
     let refused = another_message(gateway, &entries, &marker).await?;
-    let after = self::stored(gateway, &marker).await?;
+    let after = pages::stored(gateway, &marker).await?;
     let unchanged = "/logs unchanged by another message under a key";
     expect(after == stored, unchanged, format!("{after:?}"), LOOK)?;
     Ok(format!(
@@ -258,28 +258,4 @@ fn entry_in(answer: &Answer) -> Result<Value> {
 
 fn is_of(found: &Value, entry: &Keyed) -> bool {
     found.get("message").and_then(Value::as_str) == Some(&entry.message)
-}
-
-/// Our entries at `/logs`, over all pages.
-async fn stored(gateway: &Gateway, marker: &str) -> Result<Vec<Value>> {
-    let mut found = Vec::new();
-    let mut after = None;
-    loop {
-        let mut page = Url::parse(&gateway.url("/logs")).context("the URL of /logs")?;
-        page.query_pairs_mut()
-            .append_pair("limit", "1000")
-            .append_pair("q", marker)
-            .extend_pairs(after.map(|after: String| ("after", after)));
-        let answer = gateway.send(Ask::get(page)).await.answer()?;
-        if answer.status != 200 {
-            bail!("GET /logs: {}", answer.summary());
-        }
-        let page: Value = serde_json::from_str(&answer.body).context("/logs is not JSON")?;
-        let entries = page.get("entries").and_then(Value::as_array);
-        found.extend(entries.context("/logs has no entries")?.iter().cloned());
-        match page.get("next").and_then(Value::as_str) {
-            Some(next) => after = Some(next.to_owned()),
-            None => return Ok(found),
-        }
-    }
 }

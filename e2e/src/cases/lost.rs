@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use crate::case::{Case, Tier};
 use crate::cases::healthy::log_becomes;
 use crate::cases::history::{Breach, History, Promise, Stored};
+use crate::cases::pages;
 use crate::converge;
 use crate::environment::Environment;
 use crate::exchange::{Ask, Reply};
@@ -251,33 +252,17 @@ async fn outboxes_are_empty(environment: &Environment) -> Result<(), Unmet> {
 
 /// Our entries at `/logs`.
 async fn stored(gateway: &Gateway, marker: &str) -> Result<Vec<Stored>> {
-    let mut found = Vec::new();
-    let mut after = String::new();
-    loop {
-        let page = format!("/logs?limit=1000&q={marker}{after}");
-        let answer = gateway.fetch(&page, "faultline-e2e").await?;
-        if answer.status != 200 {
-            bail!("GET {page}: {}", answer.summary());
-        }
-        let page: Value = serde_json::from_str(&answer.body).context("/logs is not JSON")?;
-        let entries = page
-            .get("entries")
-            .and_then(Value::as_array)
-            .context("/logs has no entries")?;
-        for entry in entries {
-            let field = |name: &str| {
-                let text = entry.get(name).and_then(Value::as_str);
-                text.map(ToOwned::to_owned)
-                    .with_context(|| format!("an entry without {name}"))
-            };
-            found.push(Stored {
-                id: field("id")?,
-                message: field("message")?,
-            });
-        }
-        match page.get("next").and_then(Value::as_str) {
-            Some(next) => after = format!("&after={next}"),
-            None => return Ok(found),
-        }
-    }
+    let entries = pages::stored(gateway, marker).await?;
+    let entries = entries.iter().map(|entry| {
+        let field = |name: &str| {
+            let text = entry.get(name).and_then(Value::as_str);
+            text.map(ToOwned::to_owned)
+                .with_context(|| format!("an entry without {name}"))
+        };
+        Ok(Stored {
+            id: field("id")?,
+            message: field("message")?,
+        })
+    });
+    entries.collect()
 }

@@ -22,6 +22,7 @@ mod lost;
 mod mtls;
 mod neighbour;
 mod oci;
+mod pages;
 mod push_filter;
 mod retries;
 mod rolling;

@@ -243,6 +243,12 @@ fn forget_instance(manifest: &mut Value) {
     if let Some(object) = manifest.as_object_mut() {
         object.remove("status");
     }
+    // kubectl takes what it puts back for what was last applied, and the next apply would remove the mark
+    // of a restart: that is one more restart.
+    let annotations = manifest.pointer_mut("/spec/template/metadata/annotations");
+    if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
+        annotations.remove("kubectl.kubernetes.io/restartedAt");
+    }
     if let Some(metadata) = manifest.get_mut("metadata").and_then(Value::as_object_mut) {
         for key in [
             "uid",
@@ -266,14 +272,18 @@ mod tests {
         let mut manifest = json!({
             "kind": "K",
             "metadata": {"name": "n", "uid": "u", "resourceVersion": "1", "labels": {"a": "b"}, "managedFields": []},
-            "spec": {"x": 1},
+            "spec": {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "t", "x": "1"}}}},
             "status": {"y": 2},
         });
         forget_instance(&mut manifest);
         let kept = json!({"name": "n", "labels": {"a": "b"}, "managedFields": []});
         assert_eq!(
             manifest,
-            json!({"kind": "K", "metadata": kept, "spec": {"x": 1}})
+            json!({
+                "kind": "K",
+                "metadata": kept,
+                "spec": {"template": {"metadata": {"annotations": {"x": "1"}}}},
+            })
         );
     }
 }

@@ -92,6 +92,9 @@ uninstall_istio() {
     owned=(-f "$scratch/istio.yaml")
   fi
   quietly istioctl uninstall -y "${owned[@]+"${owned[@]}"}" --revision "${revision:-default}" || die "istioctl could not remove Istio"
+  # istioctl waits for nothing, and an istiod that is about to end writes its ConfigMaps once more.
+  until_true "$timeout" istio_has_ended || die "Istio's pods are still there after $timeout s" \
+    "Look at: kubectl -n $istio_namespace get pods"
   # What istioctl keeps, and what istiod has put into every namespace and, for the Gateway API, on the cluster.
   quietly kube -n "$istio_namespace" delete serviceaccounts -l operator.istio.io/component=Base || true
   local name where
@@ -103,6 +106,11 @@ uninstall_istio() {
     # shellcheck disable=SC2086 # a list of names
     quietly kube delete --ignore-not-found ${istio_classes//GatewayClass/gatewayclasses.gateway.networking.k8s.io} || true
   fi
+}
+
+istio_has_ended() {
+  local left
+  left=$(kube -n "$istio_namespace" get deployments,pods -l operator.istio.io/component -o name 2>>"$log") && [ -z "$left" ]
 }
 
 # istioctl leaves the resource definitions, since deleting one deletes every resource of its kind: here only those

@@ -84,6 +84,21 @@ pub(crate) fn root() -> PathBuf {
         .to_owned()
 }
 
+/// What bash prints, in the repository's folder.
+pub(crate) fn bash(script: &str) -> String {
+    let output = Command::new("bash")
+        .args(["-euc", script])
+        .current_dir(root())
+        .output()
+        .expect("bash");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
 /// What `kubectl kustomize FOLDER` prints.
 pub(crate) fn kustomize(folder: &Path) -> Manifests {
     let output = Command::new("kubectl")

@@ -1,24 +1,12 @@
 //! When an earlier version's outbox counts as handed over. That nothing is lost the acceptance suite proves.
 
-use crate::manifest::root;
-use std::process::Command;
+use crate::manifest::bash;
 
 /// What bash prints after `deploy/takeover.sh` was read.
-fn bash(script: &str) -> String {
-    let output = Command::new("bash")
-        .args([
-            "-euc",
-            &format!(". deploy/takeover.sh; namespace=n log=/dev/null; {script}"),
-        ])
-        .current_dir(root())
-        .output()
-        .expect("bash");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).expect("UTF-8")
+fn printed(script: &str) -> String {
+    bash(&format!(
+        ". deploy/takeover.sh; namespace=n log=/dev/null; {script}"
+    ))
 }
 
 /// Which of successive looks (entries held and delivered; empty: the metrics cannot be read) says so.
@@ -29,7 +17,7 @@ fn handed_over(looks: &[&str], pod_is_gone: bool) -> Vec<bool> {
          for now in {}; do if outbox_handed_over p; then echo yes; else echo no; fi; done",
         looks.join(" ")
     );
-    bash(&script).lines().map(|line| line == "yes").collect()
+    printed(&script).lines().map(|line| line == "yes").collect()
 }
 
 #[test]
@@ -62,7 +50,7 @@ fn what_is_not_said_is_not_taken_for_empty() {
 #[test]
 fn the_metrics_page_is_read() {
     let of = |page: &str| {
-        bash(&format!(
+        printed(&format!(
             "kube() {{ printf %b '{page}'; }}; outbox_of p || echo unsaid"
         ))
     };

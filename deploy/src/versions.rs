@@ -1,21 +1,10 @@
 //! What deploy.sh says it was proved on is what the test cluster is made of.
 
-use crate::manifest::root;
-use std::process::Command;
+use crate::manifest::bash;
 
 /// The value that a script's variable has after `setup`.
 fn variable(setup: &str, name: &str) -> String {
-    let output = Command::new("bash")
-        .args(["-euc", &format!("{setup}; printf %s \"${name}\"")])
-        .current_dir(root())
-        .output()
-        .expect("bash");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).expect("UTF-8")
+    bash(&format!("{setup}; printf %s \"${name}\""))
 }
 
 #[test]

@@ -6,9 +6,6 @@ use anyhow::Result;
 
 use super::Cluster;
 
-/// Kinds whose objects come and go by themselves.
-const RESTLESS: [&str; 4] = ["events", "leases", "endpoints", "endpointslices"];
-
 /// Prints a line for each object; of those that belong to another one, only the other counts.
 const TEMPLATE: &str = "go-template={{range .items}}{{if not .metadata.ownerReferences}}{{.kind}} \
                         {{with .metadata.namespace}}{{.}}/{{end}}{{.metadata.name}}{{\"\\n\"}}{{end}}{{end}}";
@@ -62,14 +59,8 @@ impl Cluster {
     /// # Errors
     /// When it cannot be listed.
     pub async fn inventory(&self) -> Result<Inventory> {
-        let kinds = ["api-resources", "--verbs=list", "-o", "name"];
-        let kinds = self.kubectl.run(&kinds).await?;
-        let restless = |kind: &str| {
-            let plural = kind.split('.').next().unwrap_or(kind);
-            RESTLESS.contains(&plural) || kind.ends_with("metrics.k8s.io")
-        };
-        let kinds: Vec<&str> = kinds.lines().filter(|kind| !restless(kind)).collect();
-        let printed = ["get", &kinds.join(","), "-A", "-o", TEMPLATE];
+        let kinds = self.kinds(&[]).await?;
+        let printed = ["get", &kinds, "-A", "-o", TEMPLATE];
         Ok(Inventory::parse(&self.kubectl.run(&printed).await?))
     }
 }

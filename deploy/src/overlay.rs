@@ -1,6 +1,7 @@
 //! What deploy.sh lays over `istio/`: digests, another namespace, another gateway.
 
 use crate::manifest::{Manifests, kustomize, root};
+use serde_json::json;
 use std::{fs, process::Command};
 
 const DIGEST: &str = "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
@@ -14,7 +15,7 @@ fn overlay() -> Manifests {
     let output = Command::new("bash")
         .args([
             "-euc",
-            ". deploy/apply.sh; write_overlay \"$1\" \"$namespace\"",
+            ". deploy/boundary.sh; . deploy/apply.sh; write_overlay \"$1\" \"$namespace\"",
             "bash",
         ])
         .arg(&overlay)
@@ -22,6 +23,13 @@ fn overlay() -> Manifests {
         .env("namespace", "elsewhere")
         .env("gateway_namespace", "edge")
         .env("gateway_account", "edge-account")
+        .env("istio_namespace", "control")
+        .env("istio_version", "1.31")
+        .env("cluster_domain", "cluster.example")
+        .env(
+            "mesh_hosts",
+            "*/otel.observability.svc.cluster.example\ntracing/zipkin.example.com",
+        )
         .envs(["custom_app", "log_agent", "e2e", "filter"].map(|name| {
             (
                 format!("image_{name}"),
@@ -102,4 +110,49 @@ fn everything_is_pinned_by_digest() {
         );
         assert_eq!(format!("sha256:{}", plugin.text("/spec/sha256")), DIGEST);
     }
+}
+
+/// What stands in networkpolicy.yaml and sidecar.yaml for a cluster that nobody has looked at.
+#[test]
+fn who_may_call_whom_follows_the_cluster() {
+    let manifests = overlay();
+    let providers = [
+        "*/otel.observability.svc.cluster.example",
+        "tracing/zipkin.example.com",
+    ];
+    let log_agent = "./log-agent-service.elsewhere.svc.cluster.example";
+    assert_eq!(
+        *manifests
+            .one("Sidecar", "custom-app")
+            .get("/spec/egress/0/hosts"),
+        json!([log_agent, providers[0], providers[1]])
+    );
+    assert_eq!(
+        *manifests
+            .one("Sidecar", "log-agent")
+            .get("/spec/egress/0/hosts"),
+        json!(providers)
+    );
+    let place = "namespaceSelector/matchLabels/kubernetes.io~1metadata.name";
+    let custom_app = manifests.one("NetworkPolicy", "custom-app");
+    assert_eq!(
+        custom_app.text(&format!("/spec/ingress/0/from/0/{place}")),
+        "edge"
+    );
+    let proxies = manifests.one("NetworkPolicy", "proxies");
+    assert_eq!(
+        proxies.text(&format!("/spec/egress/1/to/0/{place}")),
+        "control"
+    );
+    assert_eq!(
+        *proxies.get("/spec/egress/2/ports"),
+        json!([{"port": 443}, {"port": 5000}])
+    );
+    for (rule, namespace) in [(3, "observability"), (4, "tracing")] {
+        assert_eq!(
+            proxies.text(&format!("/spec/egress/{rule}/to/0/{place}")),
+            namespace
+        );
+    }
+    assert_eq!(*proxies.get("/spec/egress/5"), serde_json::Value::Null);
 }

@@ -29,6 +29,7 @@ service_cidr=203.0.113.0/24   # TEST-NET-3
 api_ip=203.0.113.1
 dns_ip=203.0.113.10
 pod_cidr=192.0.2.0/24         # TEST-NET-1
+policy_queue=100              # where NetworkPolicies are decided
 registry=$node_ip:5000
 kubernetes_version=1.36.3
 istio_version=1.31

@@ -5,6 +5,7 @@ mod again;
 mod analyze;
 mod annotations;
 mod authorization;
+mod boundary;
 mod broken;
 mod delay;
 mod deploy;
@@ -64,6 +65,8 @@ pub const ALL: &[Case] = &[
     analyze::CLEAN,
     healthy::NO_FAULT,
     authorization::INSIDER,
+    boundary::EGRESS,
+    boundary::NETWORK,
     broken::DELETED,
     broken::WRONG_DIGEST,
     broken::GARBAGE,

@@ -56,6 +56,12 @@ async fn plaintext(environment: &Environment) -> Outcome {
                 let cause = error.rsplit(": ").next().unwrap_or_default();
                 seen.push(format!("{}: {cause} after {elapsed_ms} ms", app.name()));
             }
+            Reply::NoAnswer { error, .. } if never_arrived(&error) => {
+                return Err(Unmet::Skipped(format!(
+                    "the network lets nobody else reach {} (networkpolicy.yaml), so that mTLS had nothing to refuse: {error}",
+                    app.name()
+                )));
+            }
             reply => {
                 return Err(Unmet::failed(
                     format!("{} to refuse plaintext", app.name()),
@@ -66,6 +72,11 @@ async fn plaintext(environment: &Environment) -> Outcome {
         }
     }
     Ok(seen.join("; "))
+}
+
+/// Whether the API server's connection was dropped on its way, as a network policy does, not refused at its end.
+fn never_arrived(error: &str) -> bool {
+    error.contains("dial tcp") && error.contains("timeout")
 }
 
 async fn identities(environment: &Environment) -> Outcome {
@@ -126,6 +137,18 @@ fn ends(line: &Line) -> Result<(String, String), Unmet> {
 mod tests {
     use super::*;
     use crate::parse::log;
+
+    #[test]
+    fn a_connection_that_was_dropped_is_told_from_one_that_was_refused() {
+        assert!(never_arrived("dial tcp 192.0.2.5:8080: i/o timeout"));
+        for refused in [
+            "dial tcp 192.0.2.5:8080: connect: connection refused",
+            "read tcp 192.0.2.1:1->192.0.2.5:8080: read: connection reset by peer",
+            "read tcp 192.0.2.1:1->192.0.2.5:8080: i/o timeout",
+        ] {
+            assert!(!never_arrived(refused), "{refused}");
+        }
+    }
 
     #[test]
     fn the_last_hop_is_read() {

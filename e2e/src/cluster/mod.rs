@@ -1,6 +1,8 @@
 //! The mesh on Kubernetes, through `kubectl` and the ambient kubeconfig.
 
+mod boundary;
 mod changes;
+mod guest;
 mod inventory;
 mod kubectl;
 mod outsider;
@@ -15,7 +17,9 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+pub use self::boundary::{Network, plain_url};
 pub use self::changes::Resource;
+pub use self::guest::Guest;
 pub use self::inventory::Inventory;
 pub use self::kubectl::Kubectl;
 pub use self::pod::{Container, Pod};
@@ -41,6 +45,9 @@ pub struct Names {
     /// The image of the probes; without it no call can be made from inside the mesh.
     pub probe_image: Option<String>,
 }
+
+/// The container of a probe, in a pod of its own or as a guest.
+pub const PROBE: &str = "probe";
 
 /// How the ingress gateway's pods are known.
 const GATEWAY: &str = "istio=ingressgateway";
@@ -225,9 +232,17 @@ impl Cluster {
             Caller::Stranger => self.member(Member::Stranger).await?,
             Caller::Outsider => return self.call_from_outside(ask).await,
         };
+        self.call_from(pod, PROBE, ask).await
+    }
+
+    /// Makes a request from a container that runs the probe image.
+    ///
+    /// # Errors
+    /// When it could not be made; a refusal is a [`Reply`].
+    pub async fn call_from(&self, pod: &Pod, container: &str, ask: &Ask) -> Result<Reply> {
         let millis = ask.timeout.as_millis().to_string();
         let mut args = vec!["exec", "-n", &pod.namespace, &pod.name];
-        args.extend(["-c", "probe", "--"]);
+        args.extend(["-c", container, "--"]);
         args.extend(["/faultline-e2e", "probe", "--method", ask.method.as_str()]);
         args.extend(["--timeout-ms", &millis]);
         let headers: Vec<String> = ask

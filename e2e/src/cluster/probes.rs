@@ -13,6 +13,7 @@ use super::{Cluster, Pod};
 
 const PLACE: &str = include_str!("../../place.yaml");
 const POD: &str = include_str!("../../pod.yaml");
+const OPENING: &str = include_str!("../../opening.yaml");
 /// As long as a first pull of the image may take.
 const START: Duration = Duration::from_secs(120);
 /// Between two looks.
@@ -24,8 +25,13 @@ pub(super) struct Planted {
     run: String,
     stranger: OnceCell<Pod>,
     insider: OnceCell<Pod>,
+    /// The namespace outside the mesh, once it is there.
+    outside: OnceCell<()>,
+    neighbour: OnceCell<Pod>,
     modules: OnceCell<Pod>,
     killer: Mutex<Option<Pod>>,
+    /// Pods of an application in which a container of the suite's runs.
+    pub(super) hosts: Mutex<Vec<Pod>>,
     /// The Jobs, as namespace and name.
     jobs: Mutex<Vec<(String, String)>>,
     places: AtomicBool,
@@ -39,8 +45,11 @@ impl Planted {
             run,
             stranger: OnceCell::new(),
             insider: OnceCell::new(),
+            outside: OnceCell::new(),
+            neighbour: OnceCell::new(),
             modules: OnceCell::new(),
             killer: Mutex::new(None),
+            hosts: Mutex::new(Vec::new()),
             jobs: Mutex::new(Vec::new()),
             places: AtomicBool::new(false),
         }
@@ -108,17 +117,40 @@ impl Cluster {
         };
         cell.get_or_try_init(async || {
             let namespace = &self.names.namespace;
-            self.plant(role, namespace, service_account).await
+            let pod = self.plant(role, namespace, service_account).await?;
+            self.open_network(role).await?;
+            Ok(pod)
         })
         .await
     }
 
-    fn image(&self) -> Result<&str> {
+    /// Lets a probe reach the services as far as the network goes: what is to be seen is the mesh's own answer.
+    async fn open_network(&self, role: &str) -> Result<()> {
+        let (job, namespace) = (self.job(role), &self.names.namespace);
+        let owner = ["get", "job", &job, "-n", namespace];
+        let owner = self.kubectl.json(&owner).await?;
+        let uid = owner.pointer("/metadata/uid").and_then(Value::as_str);
+        let policy = OPENING
+            .replace("NAMESPACE", namespace)
+            .replace("NAME", &job)
+            .replace("UID", uid.context("a Job without a uid")?);
+        self.kubectl
+            .feed(&["create", "-f", "-"], &policy)
+            .await
+            .map(drop)
+            .with_context(|| format!("opening the network for the probe {job}"))
+    }
+
+    /// The image of the probes.
+    ///
+    /// # Errors
+    /// When none is known.
+    pub(super) fn image(&self) -> Result<&str> {
         let missing = "--probe-image is not given and deploy.sh has noted none, so no call can be made from inside the mesh";
         self.names.probe_image.as_deref().context(missing)
     }
 
-    fn job(&self, role: &str) -> String {
+    pub(super) fn job(&self, role: &str) -> String {
         format!("faultline-{role}-{}", self.planted.run)
     }
 
@@ -216,16 +248,36 @@ impl Cluster {
     /// # Errors
     /// When the pod that serves it cannot be started.
     pub async fn broken_modules(&self) -> Result<String> {
-        let modules = self.planted.modules.get_or_try_init(async || {
-            let outside = self.names.outside();
-            self.make_place(&outside, Level::Restricted).await?;
-            self.plant("modules", &outside, "default").await
-        });
-        let ip = modules.await?.ip.as_deref();
+        let ip = self.server_outside().await?.ip.as_deref();
         Ok(format!(
             "http://{}:8080",
             ip.context("the modules' pod has no address")?
         ))
+    }
+
+    /// A pod outside the mesh that answers any GET at port 8080.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn server_outside(&self) -> Result<&Pod> {
+        self.plant_outside(&self.planted.modules, "modules").await
+    }
+
+    /// A pod outside the mesh that calls, and that no policy of Faultline lets in.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn caller_outside(&self) -> Result<&Pod> {
+        self.plant_outside(&self.planted.neighbour, "neighbour")
+            .await
+    }
+
+    async fn plant_outside<'a>(&self, cell: &'a OnceCell<Pod>, role: &str) -> Result<&'a Pod> {
+        let outside = self.names.outside();
+        let place = || self.make_place(&outside, Level::Restricted);
+        self.planted.outside.get_or_try_init(place).await?;
+        cell.get_or_try_init(|| self.plant(role, &outside, "default"))
+            .await
     }
 
     /// Puts a pod on the node of `target` that can kill its processes; where hostPID pods are not allowed, the reason.
@@ -291,6 +343,7 @@ impl Cluster {
             // all of them, whatever comes of the first
             done = done.and(gone.with_context(|| format!("removing the probe {name}")));
         }
+        done = done.and(self.dismiss_guests().await);
         if self.planted.places.load(Ordering::Relaxed) {
             for place in [self.names.outside(), self.names.privileged()] {
                 // an empty namespace takes seconds to go; nobody needs to wait for that

@@ -3,6 +3,8 @@
 //! file; here stands what several of them must say together.
 
 #[cfg(test)]
+mod architectures;
+#[cfg(test)]
 mod checks;
 #[cfg(test)]
 mod console;
@@ -22,6 +24,8 @@ mod overlay;
 mod plugins;
 #[cfg(test)]
 mod portable;
+#[cfg(test)]
+mod pull_secret;
 #[cfg(test)]
 mod push_filter;
 #[cfg(test)]

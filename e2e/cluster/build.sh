@@ -115,5 +115,5 @@ private_buildah() {
 }
 
 registry_config() {  # registry_config FOLDER ADDRESS
-  printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}\nhttp: {addr: "%s"}\n' "$1" "$2"
+  printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}\nhttp:\n  addr: "%s"\n' "$1" "$2"
 }

@@ -31,7 +31,7 @@ refused() {
 
 refused "If its certificate is of an authority of its own: --registry-ca FILE"
 refused "kubectl -n default create secret docker-registry pull --docker-server=$address" --registry-ca "$authority" --image-pull-secret pull
-kubectl create secret docker-registry pull --docker-server="$address" --docker-username="$user" --docker-password="$password"
+kubectl -n default create secret docker-registry pull --docker-server="$address" --docker-username="$user" --docker-password="$password"
 refused "$address asks for a login, and nobody has logged in here" --registry-ca "$authority" --image-pull-secret pull
 auth=$(printf '%s:wrong' "$user" | base64)
 printf '{"auths": {"%s": {"auth": "%s"}}}' "$address" "$auth" >"$REGISTRY_AUTH_FILE"
@@ -40,9 +40,9 @@ auth=$(printf '%s:%s' "$user" "$password" | base64)
 printf '{"auths": {"%s": {"auth": "%s"}}}' "$address" "$auth" >"$REGISTRY_AUTH_FILE"
 
 deploy --registry-ca "$authority" --image-pull-secret pull
-for namespace in faultline istio-system; do
-  kubectl -n "$namespace" get secret pull -l app.kubernetes.io/part-of=faultline,app.kubernetes.io/instance=faultline -o name
-done
+copies=$(kubectl get secrets -A -l app.kubernetes.io/part-of=faultline,app.kubernetes.io/instance=faultline \
+  -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {end}')
+[ "$copies" = "faultline/pull istio-system/pull " ] || fail "the secret was taken to: ${copies:-nowhere}"
 others=$(kubectl -n faultline get pods -o 'jsonpath={range .items[*]}{.spec.containers[0].image}{"\n"}{end}' | grep -vF "$address/team/" || true)
 [ -z "$others" ] || fail "pods run images of another registry: $others"
 echo "== again"

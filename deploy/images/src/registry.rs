@@ -86,9 +86,7 @@ impl Registry {
             .map_err(|error| self.explain(error))?;
         // Whether the image is there is no matter; whether one may ask is.
         match self.client.fetch_manifest_digest(&image, auth).await {
-            Err(error) if refuses(&error) && *auth != RegistryAuth::Anonymous => {
-                Err(self.explain(error))
-            }
+            Err(error) if refuses(&error) => Err(self.explain(error)),
             _ => Ok(()),
         }
     }
@@ -114,12 +112,8 @@ impl Registry {
             return Ok((pinned, Outcome::ThereAlready));
         }
         let pushed = self.put(name, image, &tag, &at).await;
-        pushed.with_context(|| {
-            format!(
-                "the image {name} could not be pushed to {}: the registry",
-                self.place
-            )
-        })?;
+        pushed
+            .with_context(|| format!("the image {name} could not be pushed to {}", self.place))?;
         Ok((pinned, Outcome::Pushed))
     }
 

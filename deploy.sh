@@ -11,6 +11,14 @@
 #
 #   --registry HOST[:PORT][/PATH]   where images are pushed, and where the cluster pulls them from
 #   --insecure-registry             the registry speaks plain HTTP, or has a certificate nobody knows
+#   --registry-ca FILE              certificates (PEM) of the registry's authority; by default those that docker or
+#                                   podman has for it on this machine (certs.d), beside the system's
+#   --image-pull-secret [NS/]NAME   the Secret with which pods and Istio's proxies pull; it is taken to each namespace
+#                                   that needs it, from NS, or from the context's namespace or Faultline's
+#   --architectures LIST            build for these, of amd64 and arm64 (default: those that the nodes have)
+#   --build rust|container          compile with Rust here, or in a container with whichever works of buildah, podman
+#                                   and docker (also: the name of one of them); pushing needs no container tool
+#   --build-base IMAGE              what that container is made from (default: Rust's official image)
 #   --namespace NAME                Faultline's own namespace (default: faultline)
 #   --istio-config FILE             an IstioOperator file laid over istio/installation.yaml
 #   --timeout SECONDS               the longest that each single wait may take (default: 300)
@@ -21,6 +29,7 @@
 #   --delete                        remove Faultline, and Istio too if this script installed it and nobody else uses it
 #   --help                          this text
 #
+# The login for pushing is that of docker, podman or buildah (docker login HOST).
 # Each option is also read from the environment: FAULTLINE_REGISTRY, FAULTLINE_SKIP_BUILD=true, and so on.
 # rustup brings the toolchain. Other tools that are missing are installed as root with apt, unless
 # FAULTLINE_INSTALL=false; elsewhere one command is named that installs them.
@@ -31,6 +40,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/deploy/console.sh"
 . "$root/deploy/options.sh"
 . "$root/deploy/tools.sh"
+. "$root/deploy/platforms.sh"
 . "$root/deploy/rust.sh"
 . "$root/deploy/requirements.sh"
 . "$root/deploy/local.sh"
@@ -39,7 +49,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/deploy/registry.sh"
 . "$root/deploy/neighbours.sh"
 . "$root/deploy/preflight.sh"
+. "$root/deploy/container.sh"
 . "$root/deploy/images.sh"
+. "$root/deploy/pull-secret.sh"
 . "$root/deploy/istio.sh"
 . "$root/deploy/users.sh"
 . "$root/deploy/boundary.sh"

@@ -6,8 +6,9 @@
 #   ./test.sh --cluster        all that, then README's first commands on a machine without a toolchain (e2e/fresh/fresh.sh),
 #                              and the acceptance suite on a real cluster of its own (e2e/cluster); Linux with apt, as root
 #   ./test.sh --envoys         all that, and filter and local mode in every supported version of Envoy
+#   ./test.sh --containers     all that, and the images built in docker, podman and buildah: half an hour, once
 #   ./test.sh --only STEP      one step, or several: tools fmt clippy shell yaml scan doc unused filter reproducible
-#                              test deploy wasm deny console envoys fresh cluster
+#                              test deploy arm64 wasm deny console envoys containers fresh cluster
 #   ./test.sh --list           the steps
 #
 # The toolchain comes by rustup. What else is missing is installed where apt is and this is root; elsewhere one
@@ -27,7 +28,7 @@ node_version=24.19.0
 oldest_node=20   # e2e/browser
 filter_target=wasm32-unknown-unknown
 export PATH=$tools/bin:$PATH
-steps=(tools fmt clippy shell yaml scan doc unused filter reproducible test deploy wasm deny console)
+steps=(tools fmt clippy shell yaml scan doc unused filter reproducible test deploy arm64 wasm deny console)
 
 say() { printf '%s\n' "$*"; }
 usage() { sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0"; }
@@ -68,10 +69,12 @@ tools_of() {
     scan) printf 'python3 pip kubectl? ' ;;
     test|envoys) printf 'rust cc python3 pip ' ;;
     deploy) printf 'rust cc kubectl? ' ;;
+    arm64) printf 'rust cc python3 pip qemu-aarch64-static? ' ;;
+    containers) printf 'rust cc python3 pip curl debootstrap? ' ;;
     wasm) printf 'rust cc python3 pip ' ;;
     console) printf 'rust cc python3 pip curl chromium? ' ;;
     fresh) printf 'debootstrap? ' ;;
-    cluster) printf 'rust cc python3 pip curl musl-gcc go kubectl ' ;;
+    cluster) printf 'rust cc python3 pip curl go kubectl ' ;;
   esac
 }
 
@@ -154,6 +157,17 @@ step_deploy() {
   skip_without kubectl
   cargo test -q -p faultline-deploy --locked
 }
+# What nodes of another architecture run, as far as an emulator shows it: the same tests, of the program that the image has.
+step_arm64() {
+  skip_without qemu-aarch64-static
+  deploy/compile.sh arm64
+  export FAULTLINE_EMULATOR=qemu-aarch64-static FAULTLINE_EMULATED=$PWD/target/aarch64-unknown-linux-musl/release
+  file_is_arm64 "$FAULTLINE_EMULATED/log-agent" && file_is_arm64 "$FAULTLINE_EMULATED/custom-app"
+  cargo test -q --locked -p log-agent --test process -- what_was_confirmed_survives_kill_9 a_signal_ends_streams
+  cargo test -q --locked -p custom-app --test process -- killed_between_acceptance through_kills_of_everything a_signal_lets_it
+}
+# The machine in an ELF header: 183 is AArch64.
+file_is_arm64() { [ "$(od -An -tu1 -j18 -N1 "$1" | tr -d ' ')" = 183 ]; }
 step_wasm() {
   CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=wasm-bindgen-test-runner \
     cargo test -p faultline-filter-core --target "$filter_target" --locked
@@ -170,6 +184,7 @@ step_console() {
   CHROMIUM=$browser e2e/browser/run.sh "$gateway"
 }
 step_envoys() { filter/test-versions.sh; }
+step_containers() { or_skip e2e/containers.sh; }
 step_fresh() { or_skip e2e/fresh/fresh.sh; }
 step_cluster() { or_skip e2e/acceptance.sh; }
 
@@ -209,8 +224,9 @@ while [ $# -gt 0 ]; do
   case $1 in
     --cluster) chosen+=(fresh cluster) ;;
     --envoys) chosen+=(envoys) ;;
+    --containers) chosen+=(containers) ;;
     --only) declare -F "step_${2:-}" >/dev/null || { usage >&2; exit 2; }; only+=("$2"); shift ;;
-    --list) printf '%s\n' "${steps[@]}" envoys fresh cluster; exit ;;
+    --list) printf '%s\n' "${steps[@]}" envoys containers fresh cluster; exit ;;
     -h|--help) usage; exit ;;
     *) printf 'test.sh: unknown option %s\n' "$1" >&2; usage >&2; exit 2 ;;
   esac

@@ -28,6 +28,9 @@ $(boundary_patches "$2")
   - target: {kind: Namespace}
     patch: |-
       - {op: add, path: /metadata/annotations, value: {faultline/probe-image: "$image_e2e"}}
+EOF
+  [ -z "$pull_secret" ] || overlay_pull_secret >>"$1/kustomization.yaml"
+  cat >>"$1/kustomization.yaml" <<EOF
 # Last, since \`namespace\` above moves everything: the gateway's plugin must be where the gateway is.
 transformers:
   - |-
@@ -38,6 +41,18 @@ transformers:
     patch: |-
       - {op: replace, path: /metadata/namespace, value: $gateway_namespace}
 EOF
+}
+
+# The login with which nodes and proxies pull: further patches. The suite finds it on the namespace.
+overlay_pull_secret() {
+  local kind
+  for kind in StatefulSet Deployment; do
+    printf '  - target: {kind: %s}\n    patch: |-\n      - {op: add, path: /spec/template/spec/imagePullSecrets, value: [{name: %s}]}\n' \
+      "$kind" "$pull_secret"
+  done
+  printf '  - target: {kind: WasmPlugin}\n    patch: |-\n      - {op: add, path: /spec/imagePullSecret, value: %s}\n' "$pull_secret"
+  printf '  - target: {kind: Namespace}\n    patch: |-\n      - {op: add, path: /metadata/annotations/faultline~1image-pull-secret, value: %s}\n' \
+    "$pull_secret"
 }
 
 # render FOLDER NAMESPACE FILE: everything, as it will be applied.
@@ -60,12 +75,18 @@ compare() {
 apply() {
   find_mesh
   render "$scratch/overlay" "$namespace" "$scratch/faultline.yaml"
+  take_pull_secret_to "$namespace"
+  take_pull_secret_to "$gateway_namespace"
   compare "$scratch/faultline.yaml"
-  if [ "$changes" = 0 ]; then ok "all $resources resources are unchanged"; return; fi
+  if [ "$changes" = 0 ]; then ok "all $resources resources are unchanged$(secrets_taken)"; return; fi
   put "$scratch/faultline.yaml" --selector 'app!=custom-app'
   wait_for_rollout deployment/log-agent
   put "$scratch/faultline.yaml"
-  ok "$changes of $resources resources created or changed"
+  ok "$changes of $resources resources created or changed$(secrets_taken)"
+}
+
+secrets_taken() {
+  [ ! -e "$scratch/secrets" ] || printf ', the image pull secret taken to %s' "$(paste -sd' ' "$scratch/secrets")"
 }
 
 # put FILE [OPTION]...

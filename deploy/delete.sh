@@ -5,6 +5,7 @@
 delete_everything() {
   local gone=()
   if delete_gateway_plugin; then gone+=("the gateway's plugin"); fi
+  if [ -n "$gateway_namespace" ] && delete_pull_secret_copies "$gateway_namespace"; then gone+=("the image pull secret in $gateway_namespace"); fi
   if [ "$namespace_state" = ours ] || [ "$namespace_state" = terminating ]; then
     stop_renewing   # the lock goes with the namespace
     locked=''

@@ -52,7 +52,7 @@ die_not_steady() {
   case $last_seen in
     '/ → 200, /no-such-route → 404'*)
       die "the gateway answers, but without the filter: its proxy could not load the module from $image_filter" \
-        "Can the cluster reach that registry? kubectl -n $gateway_namespace logs deployment/$gateway_service | grep -i wasm" ;;
+        "Can the cluster reach that registry, and do Istio's proxies trust its certificate (docs/registries.md)? kubectl -n $gateway_namespace logs deployment/$gateway_service | grep -i wasm" ;;
     '/ → 500'*)
       die "the gateway answers 500: its proxy refuses the module $image_filter" \
         "Why: kubectl -n $gateway_namespace logs deployment/$gateway_service | grep -i wasm. Until then, without the filter: kubectl -n $gateway_namespace delete wasmplugin faultline-gateway" ;;

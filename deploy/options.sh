@@ -33,6 +33,11 @@ parse() {
   timeout=${FAULTLINE_TIMEOUT:-300}
   skip_build=$(flag FAULTLINE_SKIP_BUILD "${FAULTLINE_SKIP_BUILD:-}")
   skip_istio=$(flag FAULTLINE_SKIP_ISTIO "${FAULTLINE_SKIP_ISTIO:-}")
+  registry_ca=${FAULTLINE_REGISTRY_CA:-}
+  pull_secret=${FAULTLINE_IMAGE_PULL_SECRET:-}
+  chosen_architectures=${FAULTLINE_ARCHITECTURES:-}
+  builder=${FAULTLINE_BUILD:-rust}
+  build_base=${FAULTLINE_BUILD_BASE:-}
   form=${FAULTLINE_AS:-image}
   tag=${FAULTLINE_TAG:-}
   local modes=() given_options=() name
@@ -48,7 +53,8 @@ parse() {
       --*=*) value=${option#*=} option=${option%%=*} given=true ;;
     esac
     case $option in
-      --registry|--namespace|--istio-config|--timeout|--as|--tag)
+      --registry|--registry-ca|--image-pull-secret|--architectures|--build|--build-base|\
+      --namespace|--istio-config|--timeout|--as|--tag)
         if [ "$given" = false ]; then
           [ $# -gt 0 ] || refuse "$option needs a value"
           value=$1
@@ -59,6 +65,11 @@ parse() {
     esac
     case $option in
       --registry) registry=$value ;;
+      --registry-ca) registry_ca=$value ;;
+      --image-pull-secret) pull_secret=$value ;;
+      --architectures) chosen_architectures=$value ;;
+      --build) builder=$value ;;
+      --build-base) build_base=$value ;;
       --namespace) namespace=$value ;;
       --istio-config) istio_config=$value ;;
       --timeout) timeout=$value ;;
@@ -89,7 +100,8 @@ check_options() {
   local option
   for option in "$@"; do
     case $mode:$option in
-      push-filter:push-filter|push-filter:--registry|push-filter:--insecure-registry|push-filter:--as|push-filter:--tag) ;;
+      push-filter:push-filter|push-filter:--registry|push-filter:--insecure-registry|push-filter:--registry-ca|\
+      push-filter:--build|push-filter:--build-base|push-filter:--as|push-filter:--tag) ;;
       push-filter:*) refuse "push-filter has no option $option" ;;
       *:--as|*:--tag) refuse "$option is an option of push-filter" ;;
     esac
@@ -105,6 +117,7 @@ check_values() {
   if [ -n "$registry" ] && ! [[ $registry =~ ^([a-z0-9-]+(\.[a-z0-9-]+)+|localhost|[a-z0-9-]+:[0-9]+|\[[0-9a-f:]+\])(:[0-9]+)?(/[a-z0-9._-]+)*$ ]]; then
     refuse "the registry \"$registry\" is not of the form HOST[:PORT][/PATH], for example registry.example.com/team"
   fi
+  check_build_options
   case $form in image|artifact) ;; *) refuse "--as is \"$form\"; it must be image or artifact" ;; esac
   [[ $tag =~ ^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$ ]] ||
     refuse "the tag \"$tag\" must be letters, digits, dots, dashes and underscores, 128 at most"
@@ -119,4 +132,25 @@ check_values() {
     refuse "the Istio configuration $istio_config cannot be read"
   fi
   case $istio_config in ''|/*) ;; *) istio_config=$PWD/$istio_config ;; esac
+}
+
+# What decides how images are built, and how they are pulled.
+check_build_options() {
+  local architecture
+  case $builder in
+    rust|container|docker|podman|buildah) ;;
+    *) refuse "--build is \"$builder\"; it must be rust, container, docker, podman or buildah" ;;
+  esac
+  read -r -a architectures <<<"${chosen_architectures//,/ }"
+  for architecture in "${architectures[@]+"${architectures[@]}"}"; do
+    [ -n "$(triple_of "$architecture")" ] || refuse "--architectures has \"$architecture\"; it may have amd64 and arm64"
+  done
+  [[ $pull_secret =~ ^(([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)/)?([a-z0-9]([a-z0-9.-]*[a-z0-9])?)?$ ]] ||
+    refuse "the secret \"$pull_secret\" is not of the form NAME or NAMESPACE/NAME"
+  pull_secret_source=${BASH_REMATCH[2]} pull_secret=${BASH_REMATCH[4]}
+  [ -n "$pull_secret" ] || [ -z "$pull_secret_source" ] || refuse "the secret \"$pull_secret_source/\" lacks its name"
+  if [ -n "$registry_ca" ] && { [ ! -f "$registry_ca" ] || [ ! -r "$registry_ca" ]; }; then
+    refuse "the certificates $registry_ca cannot be read"
+  fi
+  case $registry_ca in ''|/*) ;; *) registry_ca=$PWD/$registry_ca ;; esac
 }

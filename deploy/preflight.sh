@@ -9,10 +9,11 @@ preflight() {
   if [ "$mode" = deploy ]; then
     await_lock
     if [ "$skip_build" = false ]; then
-      check_architecture
+      check_architectures
       check_registry
     fi
   fi
+  check_pull_secret
   ok "Kubernetes $kubernetes_version ($context), $(istio_in_words), namespace $namespace"
 }
 
@@ -81,6 +82,7 @@ check_rights() {
       peerauthentications.security.istio.io authorizationpolicies.security.istio.io wasmplugins.extensions.istio.io \
       networkpolicies.networking.k8s.io sidecars.networking.istio.io
   done
+  need_pull_secret_in "$namespace"
   if proof_is_wanted; then need_for_proof; fi
   check_needs
 }
@@ -135,6 +137,7 @@ check_istio() {
       "Install one: https://istio.io/latest/docs/setup/additional-setup/gateway/"
   need create "$gateway_namespace" wasmplugins.extensions.istio.io
   need patch "$gateway_namespace" wasmplugins.extensions.istio.io
+  need_pull_secret_in "$gateway_namespace"
   need list "$istio_namespace" configmaps
   need_neighbours
   if proof_is_wanted; then need_for_proof_at_gateway; fi
@@ -185,17 +188,25 @@ check_storage() {
     "Make one the default: kubectl annotate storageclass NAME storageclass.kubernetes.io/is-default-class=true"
 }
 
-check_architecture() {
-  local architectures
-  architectures=$(ask get nodes -o 'jsonpath={range .items[*]}{.status.nodeInfo.architecture}{"\n"}{end}' | sort -u | paste -sd, -)
-  [ "$architectures" = "$machine" ] ||
-    die "the cluster's nodes are $architectures, this machine builds for $machine" \
-      "Build on a machine of that kind; then here: --skip-build"
+# Sets architectures, unless they were chosen: those that the nodes have.
+check_architectures() {
+  local found architecture unknown=()
+  [ ${#architectures[@]} = 0 ] || return 0
+  found=$(ask get nodes -l kubernetes.io/os=linux -o 'jsonpath={range .items[*]}{.status.nodeInfo.architecture}{"\n"}{end}' | sort -u)
+  for architecture in $found; do
+    if [ -n "$(triple_of "$architecture")" ]; then architectures+=("$architecture"); else unknown+=("$architecture"); fi
+  done
+  [ ${#unknown[@]} = 0 ] ||
+    die "the cluster has nodes of ${unknown[*]}; Faultline builds for amd64 and arm64" \
+      "If its pods will not come to those nodes: --architectures $(IFS=,; printf '%s' "${architectures[*]:-amd64}")"
+  [ ${#architectures[@]} -gt 0 ] ||
+    die "the cluster has no Linux node yet, so there is nothing to build for" "Say what its nodes will be: --architectures amd64,arm64"
 }
 
 check_registry() {
   [ -n "$registry" ] || die "no registry is named" "Say where images are pushed to and pulled from: --registry HOST[:PORT][/PATH]"
   local advice="Is the name right, and does it run?"
-  [ "$insecure" = true ] || advice="$advice If it speaks plain HTTP or has a certificate of its own: --insecure-registry"
-  registry_answers || die "the registry $(registry_host) does not answer" "$advice"
+  [ "$insecure" = true ] ||
+    advice="$advice If its certificate is of an authority of its own: --registry-ca FILE. If it speaks plain HTTP, or nobody knows its certificate: --insecure-registry"
+  find_registry || die "the registry $(registry_host) does not answer" "$advice"
 }

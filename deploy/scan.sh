@@ -21,7 +21,7 @@ render() (
   # shellcheck disable=SC2030  # these are apply.sh's and boundary.sh's
   none=@sha256:0000000000000000000000000000000000000000000000000000000000000000 registry=registry.invalid/faultline
   namespace=faultline istio_namespace=istio-system istio_version=1.31 cluster_domain=cluster.local mesh_hosts=''
-  gateway_namespace=istio-system gateway_account=istio-ingressgateway-service-account
+  gateway_namespace=istio-system gateway_account=istio-ingressgateway-service-account pull_secret=''
   image_custom_app=$registry/custom-app$none image_log_agent=$registry/log-agent$none
   image_e2e=$registry/e2e$none image_filter=$registry/filter$none
   . "$root/deploy/boundary.sh"
@@ -29,7 +29,7 @@ render() (
   write_overlay "$scratch/overlay" "$namespace"
   kubectl kustomize "$scratch/overlay" >"$scratch/scanned/faultline.yaml"
   rm -r "$scratch/overlay"
-  sed "s/SERVICE_ACCOUNT/default/; s/NAMESPACE/faultline/; s/HOST_PID/false/; s|IMAGE|$image_e2e|; s/NAME/faultline-stranger/; s/NODE//" \
+  sed "s/SERVICE_ACCOUNT/default/; s/NAMESPACE/faultline/; s/HOST_PID/false/; s|IMAGE|$image_e2e|; s/NAME/faultline-stranger/; s/NODE//; s/PULL_SECRETS/[]/" \
     "$root/e2e/pod.yaml" >"$scratch/scanned/probe.yaml"
 )
 

@@ -61,6 +61,26 @@ fn wrong_usage_is_named() {
             "the timeout \"soon\" must be a number of seconds",
         ),
         (
+            vec!["--build", "make"],
+            "--build is \"make\"; it must be rust, container, docker, podman or buildah",
+        ),
+        (
+            vec!["--architectures", "amd64,s390x"],
+            "--architectures has \"s390x\"; it may have amd64 and arm64",
+        ),
+        (
+            vec!["--image-pull-secret", "A_B"],
+            "the secret \"A_B\" is not of the form NAME or NAMESPACE/NAME",
+        ),
+        (
+            vec!["--image-pull-secret", "team/"],
+            "the secret \"team/\" lacks its name",
+        ),
+        (
+            vec!["--registry-ca", "/nowhere.pem"],
+            "the certificates /nowhere.pem cannot be read",
+        ),
+        (
             vec!["--istio-config", "/nowhere.yaml"],
             "/nowhere.yaml cannot be read",
         ),

@@ -3,6 +3,8 @@
 //! file; here stands what several of them must say together.
 
 #[cfg(test)]
+mod architectures;
+#[cfg(test)]
 mod boundary;
 #[cfg(test)]
 mod checks;
@@ -24,6 +26,8 @@ mod overlay;
 mod plugins;
 #[cfg(test)]
 mod portable;
+#[cfg(test)]
+mod pull_secret;
 #[cfg(test)]
 mod push_filter;
 #[cfg(test)]

@@ -8,6 +8,10 @@ const DIGEST: &str = "sha256:00112233445566778899aabbccddeeff0011223344556677889
 
 /// The overlay that deploy.sh writes, rendered.
 fn overlay() -> Manifests {
+    overlay_with("")
+}
+
+fn overlay_with(pull_secret: &str) -> Manifests {
     let parent = root().join("target/deploy");
     fs::create_dir_all(&parent).expect("a folder");
     let folder = tempfile::tempdir_in(parent).expect("a folder");
@@ -30,6 +34,7 @@ fn overlay() -> Manifests {
             "mesh_hosts",
             "*/otel.observability.svc.cluster.example\ntracing/zipkin.example.com",
         )
+        .env("pull_secret", pull_secret)
         .envs(["custom_app", "log_agent", "e2e", "filter"].map(|name| {
             (
                 format!("image_{name}"),
@@ -155,4 +160,30 @@ fn who_may_call_whom_follows_the_cluster() {
         );
     }
     assert_eq!(*proxies.get("/spec/egress/5"), serde_json::Value::Null);
+}
+
+/// What pulls an image names the secret; without one, nothing does.
+#[test]
+fn the_pull_secret_is_named_wherever_something_is_pulled() {
+    let count = |manifests: &Manifests| {
+        let named = manifests.all().filter(|manifest| {
+            *manifest.get("/spec/template/spec/imagePullSecrets") == json!([{"name": "registry"}])
+                || *manifest.get("/spec/imagePullSecret") == json!("registry")
+        });
+        named.count()
+    };
+    let manifests = overlay_with("registry");
+    let pulling = manifests
+        .all()
+        .filter(|manifest| ["StatefulSet", "Deployment", "WasmPlugin"].contains(&manifest.kind()));
+    assert_eq!(count(&manifests), pulling.count());
+    let namespace = manifests.one("Namespace", "elsewhere");
+    let annotation = |name: &str| {
+        namespace
+            .text(&format!("/metadata/annotations/faultline~1{name}"))
+            .to_owned()
+    };
+    assert_eq!(annotation("image-pull-secret"), "registry");
+    assert!(annotation("probe-image").ends_with(DIGEST));
+    assert_eq!(count(&overlay()), 0);
 }

@@ -11,7 +11,7 @@ build() {
 }
 
 packages() {
-  local need=(containerd runc containernetworking-plugins docker-registry buildah skopeo etcd-server debootstrap
+  local need=(containerd runc containernetworking-plugins docker-registry buildah etcd-server debootstrap
               iptables ipset conntrack ethtool socat iproute2 openssl)
   dpkg -s "${need[@]}" >/dev/null 2>&1 && return
   command -v apt-get >/dev/null || die 1 "needs a Debian-like system, or these installed by hand: ${need[*]}"
@@ -115,5 +115,5 @@ private_buildah() {
 }
 
 registry_config() {  # registry_config FOLDER ADDRESS
-  printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}\nhttp: {addr: "%s"}\n' "$1" "$2"
+  printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}\nhttp:\n  addr: "%s"\n' "$1" "$2"
 }

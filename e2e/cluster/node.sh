@@ -1,11 +1,12 @@
 # shellcheck shell=bash disable=SC2154  # the variables are cluster.sh's
 # Part of cluster.sh: the node, from its certificates to the last process, and its end.
 
-processes=(etcd apiserver registry containerd controller-manager scheduler policies kubelet proxy addresses volumes)
+processes=(etcd apiserver registry guarded containerd controller-manager scheduler policies kubelet proxy addresses volumes)
 
 start_node() {
   rm -rf "$home/registry"; cp -al "$home/images" "$home/registry"
   identities
+  registry_identity
   network
   configs
   start etcd etcd --data-dir "$home/etcd" --unsafe-no-fsync --listen-client-urls http://127.0.0.1:2379 \
@@ -18,6 +19,7 @@ start_node() {
     --kubelet-client-certificate="$pki/admin.crt" --kubelet-client-key="$pki/admin.key" \
     --kubelet-preferred-address-types=InternalIP   # else logs and exec try to resolve the node's name
   start registry docker-registry serve "$home/registry.yml"
+  start guarded docker-registry serve "$home/guarded.yml"
   start containerd containerd -c "$home/containerd.toml"
   wait_for 90 "the API server" kube get --raw /readyz
   start controller-manager "$bin/kube-controller-manager" --kubeconfig="$pki/controller-manager.conf" --leader-elect=false \
@@ -70,10 +72,10 @@ down() {
   local name space
   for name in kubelet proxy policies controller-manager scheduler addresses volumes; do stop "$name"; done
   for space in "$home"/containerd/state/io.containerd.grpc.v1.cri/netns/*; do kill_network "$space"; done
-  for name in containerd registry apiserver etcd; do stop "$name"; done
+  for name in containerd registry guarded apiserver etcd; do stop "$name"; done
   kill_network "/var/run/netns/$netns"            # containers' shims, and whatever a crash left behind
   awk -v h="$home/" 'index($2, h) == 1 {print $2}' /proc/mounts | sort -r | xargs -r umount -l
-  rm -rf "$run" "$volumes" "$home"/{etcd,kubelet,ipam,registry,containerd} "$log/pods"
+  rm -rf "$run" "$volumes" "$home"/{etcd,kubelet,ipam,registry,guarded,containerd} "$log/pods"
   mkdir -p "$run"
   ip link delete faultline0 2>/dev/null || true    # its other end would hold the namespace for a moment
   ip netns delete "$netns" 2>/dev/null || true
@@ -116,6 +118,16 @@ identities() {
   touch "$pki/.done"
 }
 
+# Of an authority that nobody trusts unasked.
+registry_identity() {
+  ! openssl x509 -in "$pki/registry.crt" -noout -checkend 604800 >/dev/null 2>&1 || return 0
+  openssl req -x509 -newkey rsa:2048 -nodes -keyout "$pki/registry-ca.key" -out "$pki/registry-ca.crt" -days 365 \
+    -subj /CN=registries 2>/dev/null
+  openssl req -newkey rsa:2048 -nodes -keyout "$pki/registry.key" -out "$pki/registry.csr" -subj /CN=registry 2>/dev/null
+  openssl x509 -req -in "$pki/registry.csr" -CA "$pki/registry-ca.crt" -CAkey "$pki/registry-ca.key" -CAcreateserial \
+    -days 365 -out "$pki/registry.crt" -extfile <(printf 'subjectAltName=IP:%s\n' "$node_ip") 2>/dev/null
+}
+
 network() {
   ip netns add "$netns"
   inside ip link set lo up
@@ -135,11 +147,25 @@ network() {
   inside ip route add "$host_ip/32" dev faultline1
 }
 
+# The realm is an address, since Istio's agent takes no other.
+guarded_registry() {
+  mkdir -p "$home/certs.d/$guarded" "$home/guarded"
+  # The password is "faultline".
+  printf 'faultline:%s\n' "\$2y\$05\$faultlinefaultlinefauO6BXPF1E6mLX02jkR0dwUvyU1OzW9H76" >"$home/guarded/htpasswd"
+  { registry_config "$home/guarded/content" "$guarded"
+    printf '  tls: {certificate: %s, key: %s}\nauth: {htpasswd: {realm: "https://%s", path: %s}}\n' \
+      "$pki/registry.crt" "$pki/registry.key" "$guarded" "$home/guarded/htpasswd"
+  } >"$home/guarded.yml"
+  printf 'server = "https://%s"\n[host."https://%s"]\n  capabilities = ["pull", "resolve"]\n  ca = "%s"\n' "$guarded" "$guarded" \
+    "$pki/registry-ca.crt" >"$home/certs.d/$guarded/hosts.toml"
+}
+
 configs() {
   mkdir -p "$home/cni" "$home/certs.d/$registry" "$volumes"
   registry_config "$home/registry" "$registry" >"$home/registry.yml"
   printf 'server = "http://%s"\n[host."http://%s"]\n  capabilities = ["pull", "resolve"]\n' "$registry" "$registry" \
     >"$home/certs.d/$registry/hosts.toml"
+  guarded_registry
   : >"$home/resolv.conf"
   cat >"$home/cni/10-bridge.conflist" <<EOF
 {"cniVersion": "0.4.0", "name": "faultline", "plugins": [

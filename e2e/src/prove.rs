@@ -185,6 +185,7 @@ mod tests {
                 namespace: "n".to_owned(),
                 gateway_namespace: "g".to_owned(),
                 probe_image: None,
+                pull_secret: None,
             })),
             deploy_script: None,
         }

@@ -23,7 +23,7 @@ pub(super) const DELETE: Case = Case {
     feature: "deploy.sh",
     name: "deploy-delete",
     tier: Tier::Full,
-    claim: "--delete leaves nothing: no namespace, no plugin at the gateway, no volume; where the script installed Istio and \
+    claim: "--delete leaves nothing: no namespace, no plugin and no copied secret at the gateway, no volume; where the script installed Istio and \
             nobody else uses it, no object on the cluster has Istio in its name",
     run: |environment| Box::pin(delete(environment)),
 };
@@ -185,6 +185,11 @@ async fn delete(environment: &Environment) -> Outcome {
             }
         }
     }
+    let instance =
+        format!("app.kubernetes.io/part-of=faultline,app.kubernetes.io/instance={namespace}");
+    let secrets = ["get", "secrets", "-A", "-l", &instance, "-o", "name"];
+    let secrets = cluster.kubectl.run(&secrets).await?;
+    left.extend(secrets.lines().map(ToOwned::to_owned));
     let volumes = cluster.kubectl.json(&["get", "persistentvolumes"]).await?;
     for volume in volumes
         .get("items")

@@ -114,7 +114,9 @@ async fn move_in(cluster: &Cluster) -> Result<String, Unmet> {
         name: name.clone(),
     };
     let yaml = YAML.replace("NEIGHBOUR", &name).replace("IMAGE", image);
+    let yaml = yaml.replace("PULL_SECRETS", &cluster.pull_secrets());
     cluster.add(&namespace, &yaml).await?;
+    cluster.take_pull_secret(&name).await?;
     let ready = ["rollout", "status", "deployment/shop", "-n", &name];
     cluster.kubectl.run(&ready).await?;
     Ok(name)

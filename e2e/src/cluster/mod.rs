@@ -44,6 +44,8 @@ pub struct Names {
     pub gateway_namespace: String,
     /// The image of the probes; without it no call can be made from inside the mesh.
     pub probe_image: Option<String>,
+    /// The secret with which pods of the deployment pull their images.
+    pub pull_secret: Option<String>,
 }
 
 /// The container of a probe, in a pod of its own or as a guest.
@@ -83,8 +85,10 @@ impl Names {
                     "the namespace {namespace} cannot be read; ./deploy.sh puts Faultline there"
                 )
             })?;
-        let noted = found.pointer("/metadata/annotations/faultline~1probe-image");
-        let noted = noted.and_then(Value::as_str).map(ToOwned::to_owned);
+        let noted = |annotation: &str| {
+            let found = found.pointer(&format!("/metadata/annotations/faultline~1{annotation}"));
+            found.and_then(Value::as_str).map(ToOwned::to_owned)
+        };
         let gateway_namespace = match gateway_namespace {
             Some(namespace) => namespace,
             None => {
@@ -96,8 +100,9 @@ impl Names {
                 gateway.namespace.clone()
             }
         };
-        let probe_image = probe_image.or(noted);
+        let probe_image = probe_image.or_else(|| noted("probe-image"));
         Ok(Self {
+            pull_secret: noted("image-pull-secret"),
             namespace,
             gateway_namespace,
             probe_image,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::{Mutex, OnceCell};
 use uuid::Uuid;
 
@@ -88,6 +88,7 @@ struct Filling<'a> {
     name: &'a str,
     namespace: &'a str,
     image: &'a str,
+    pull_secrets: &'a str,
     service_account: &'a str,
     node: &'a str,
     host_pid: &'a str,
@@ -99,6 +100,7 @@ fn render(filling: Filling<'_>) -> String {
         .replace("NAMESPACE", filling.namespace)
         .replace("NAME", filling.name)
         .replace("IMAGE", filling.image)
+        .replace("PULL_SECRETS", filling.pull_secrets)
         .replace("NODE", filling.node)
         .replace("HOST_PID", filling.host_pid)
 }
@@ -150,6 +152,39 @@ impl Cluster {
         self.names.probe_image.as_deref().context(missing)
     }
 
+    /// As a pod's specification has them.
+    pub fn pull_secrets(&self) -> String {
+        let secret = self.names.pull_secret.as_deref();
+        secret.map_or_else(|| "[]".to_owned(), |name| format!("[{{name: {name}}}]"))
+    }
+
+    /// Takes the secret with which images are pulled, where there is one, to a namespace that the suite has made.
+    ///
+    /// # Errors
+    /// When it cannot be read or made.
+    pub async fn take_pull_secret(&self, namespace: &str) -> Result<()> {
+        let Some(name) = &self.names.pull_secret else {
+            return Ok(());
+        };
+        let own = self.names.namespace.as_str();
+        let secret = self
+            .kubectl
+            .json(&["get", "secret", name, "-n", own])
+            .await?;
+        let copy = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": namespace},
+            "type": secret.get("type"),
+            "data": secret.get("data"),
+        });
+        self.kubectl
+            .feed(&["create", "-f", "-"], &copy.to_string())
+            .await
+            .with_context(|| format!("taking the secret {name} to {namespace}"))?;
+        Ok(())
+    }
+
     pub(super) fn job(&self, role: &str) -> String {
         format!("faultline-{role}-{}", self.planted.run)
     }
@@ -159,6 +194,7 @@ impl Cluster {
             name: &self.job(role),
             namespace,
             image: self.image()?,
+            pull_secrets: &self.pull_secrets(),
             service_account,
             node: "",
             host_pid: "false",
@@ -231,7 +267,8 @@ impl Cluster {
             .with_context(|| format!("making the namespace {name}"))?;
         let mut account = vec!["wait", "--for=create", "serviceaccount/default"];
         account.extend(["-n", name, "--timeout=30s"]);
-        self.kubectl.run(&account).await.map(drop)
+        self.kubectl.run(&account).await?;
+        self.take_pull_secret(name).await
     }
 
     async fn clear_place(&self, name: &str, more: &[&str]) -> Result<()> {
@@ -292,10 +329,12 @@ impl Cluster {
         let privileged = self.names.privileged();
         self.make_place(&privileged, Level::Privileged).await?;
         let name = self.job("killer");
+        let pull_secrets = self.pull_secrets();
         let started = self.start(Filling {
             name: &name,
             namespace: &privileged,
             image: self.image()?,
+            pull_secrets: &pull_secrets,
             service_account: "default",
             node: &target.node,
             host_pid: "true",
@@ -364,6 +403,7 @@ mod tests {
             name: "n",
             namespace: "ns",
             image: "registry.test/e2e@sha256:0",
+            pull_secrets: "[{name: s}]",
             service_account: "sa",
             node: "",
             host_pid: "false",
@@ -378,6 +418,7 @@ mod tests {
         }
         assert!(rendered.contains("name: n\n") && rendered.contains("namespace: ns\n"));
         assert!(rendered.contains("serviceAccountName: sa") && rendered.contains("hostPID: false"));
+        assert!(rendered.contains("imagePullSecrets: [{name: s}]\n"));
     }
 
     /// A run that is killed cannot clear away.

@@ -5,6 +5,10 @@
 #[cfg(test)]
 mod checks;
 #[cfg(test)]
+mod choice;
+#[cfg(test)]
+mod components;
+#[cfg(test)]
 mod console;
 #[cfg(test)]
 mod installation;
@@ -14,6 +18,8 @@ mod lock;
 mod machine;
 #[cfg(test)]
 mod manifest;
+#[cfg(test)]
+mod mesh;
 #[cfg(test)]
 mod neighbours;
 #[cfg(test)]

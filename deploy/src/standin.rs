@@ -34,8 +34,9 @@ impl StandIn {
     /// A bash that has the parts of deploy.sh and then runs `script`, its input open and its output kept.
     pub(crate) fn start(&self, script: &str) -> Child {
         let parts = "
-            for part in console cluster lock neighbours preflight images istio users; do . deploy/$part.sh; done
-            namespace=faultline mode=deploy timeout=60 context=standin";
+            for part in console cluster mesh choice lock neighbours preflight images istio users apply; do . deploy/$part.sh; done
+            namespace=faultline mode=deploy timeout=60 context=standin gateway='' host='' gateway_api=false istio_revision=''
+            namespace_state=ours";
         let path = std::env::var("PATH").expect("a PATH");
         Command::new("bash")
             .args(["-euo", "pipefail", "-c", &format!("{parts}\n{script}")])

@@ -14,14 +14,16 @@ pub struct Gateway {
     origin: String,
     address: String,
     host: String,
+    /// Whether the host is another than the URL's.
+    named: bool,
 }
 
 impl Gateway {
-    /// The gateway at an `http://host[:port]` URL.
+    /// The gateway at an `http://host[:port]` URL; with a name, every request is for that host.
     ///
     /// # Errors
     /// When the URL is not such a URL.
-    pub fn new(url: &str) -> Result<Self> {
+    pub fn new(url: &str, name: Option<&str>) -> Result<Self> {
         let parsed = Url::parse(url).with_context(|| format!("gateway URL {url:?}"))?;
         let (Some(host), Some(port)) = (parsed.host_str(), parsed.port_or_known_default()) else {
             bail!("gateway URL {url:?} has no host");
@@ -33,7 +35,8 @@ impl Gateway {
             client: exchange::client()?,
             origin: parsed.origin().ascii_serialization(),
             address: format!("{host}:{port}"),
-            host: host.to_owned(),
+            host: name.unwrap_or(host).to_owned(),
+            named: name.is_some(),
         })
     }
 
@@ -49,8 +52,17 @@ impl Gateway {
         Ask::get(self.url(path))
     }
 
-    /// Makes a request.
+    /// Makes a request; one that names a host itself goes to that.
     pub async fn send(&self, ask: Ask) -> Reply {
+        let told = ask
+            .headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("host"));
+        let ask = if self.named && !told {
+            ask.header("host", &self.host)
+        } else {
+            ask
+        };
         exchange::exchange(&self.client, ask).await
     }
 
@@ -91,16 +103,16 @@ mod tests {
 
     #[test]
     fn urls_are_joined() {
-        let gateway = Gateway::new("http://192.0.2.7:8080/").unwrap();
+        let gateway = Gateway::new("http://192.0.2.7:8080/", None).unwrap();
         assert_eq!(gateway.url("/log"), "http://192.0.2.7:8080/log");
         assert_eq!(gateway.address, "192.0.2.7:8080");
-        assert_eq!(Gateway::new("http://[::1]").unwrap().address, "[::1]:80");
+        assert_eq!(Gateway::new("http://[::1]", None).unwrap().address, "[::1]:80");
     }
 
     #[test]
     fn other_urls_are_refused() {
         for url in ["https://a/", "http://a/b", "a", "", "file:///x"] {
-            assert!(Gateway::new(url).is_err(), "{url}");
+            assert!(Gateway::new(url, None).is_err(), "{url}");
         }
     }
 

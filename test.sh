@@ -6,8 +6,10 @@
 #   ./test.sh --cluster        all that, then README's first commands on a machine without a toolchain (e2e/fresh/fresh.sh),
 #                              and the acceptance suite on a real cluster of its own (e2e/cluster); Linux with apt, as root
 #   ./test.sh --envoys         all that, and filter and local mode in every supported version of Envoy
+#   ./test.sh --only choices   deploy.sh beside another application, in each choice of a gateway and with Istio as others
+#                              install it (e2e/choices.sh), on a cluster of its own; 15 to 20 minutes, part of no other run
 #   ./test.sh --only STEP      one step, or several: tools fmt clippy shell yaml doc unused filter reproducible test
-#                              deploy wasm deny console envoys fresh cluster
+#                              deploy wasm deny console envoys fresh cluster choices
 #   ./test.sh --list           the steps
 #
 # The toolchain comes by rustup. What else is missing is installed where apt is and this is root; elsewhere one
@@ -69,7 +71,7 @@ tools_of() {
     wasm) printf 'rust cc python3 pip ' ;;
     console) printf 'rust cc python3 pip curl chromium? ' ;;
     fresh) printf 'debootstrap? ' ;;
-    cluster) printf 'rust cc python3 pip curl musl-gcc go kubectl ' ;;
+    cluster|choices) printf 'rust cc python3 pip curl musl-gcc go kubectl ' ;;
   esac
 }
 
@@ -155,6 +157,7 @@ step_console() {
 step_envoys() { filter/test-versions.sh; }
 step_fresh() { or_skip e2e/fresh/fresh.sh; }
 step_cluster() { or_skip e2e/acceptance.sh; }
+step_choices() { or_skip e2e/choices.sh; }
 
 # or_skip COMMAND...: exit code 69 says that it could not be tried, and its last line why.
 or_skip() {
@@ -193,7 +196,7 @@ while [ $# -gt 0 ]; do
     --cluster) chosen+=(fresh cluster) ;;
     --envoys) chosen+=(envoys) ;;
     --only) declare -F "step_${2:-}" >/dev/null || { usage >&2; exit 2; }; only+=("$2"); shift ;;
-    --list) printf '%s\n' "${steps[@]}" envoys fresh cluster; exit ;;
+    --list) printf '%s\n' "${steps[@]}" envoys fresh cluster choices; exit ;;
     -h|--help) usage; exit ;;
     *) printf 'test.sh: unknown option %s\n' "$1" >&2; usage >&2; exit 2 ;;
   esac

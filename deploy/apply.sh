@@ -32,7 +32,7 @@ patches:
   - target: {kind: Namespace}
     patch: |-
       - {op: add, path: /metadata/annotations, value: {faultline/probe-image: "$image_e2e"$(choice_noted)}}
-      - {op: replace, path: /metadata/labels, value: $(labels_as_yaml "$injection${discovery:+,$discovery},$part_of")}
+      - {op: replace, path: /metadata/labels, value: $(namespace_labels)}
 EOF
 }
 
@@ -133,13 +133,15 @@ compare() {
   changes=$(grep -c ' differ$' "$scratch/changes") || true
 }
 
-# The log agent before custom-app: an outbox hands over what it holds while its replica is replaced.
+# The log agent before custom-app: an outbox hands over what it holds while its replica is replaced. At a gateway of
+# others the plugin comes last: a module that no proxy can load would answer everybody there with 500.
 apply() {
   render "$scratch/overlay" "$namespace" "$scratch/faultline.yaml"
   compare "$scratch/faultline.yaml"
   if [ "$changes" != 0 ]; then
-    put "$scratch/faultline.yaml" --selector 'app!=custom-app'
+    put "$scratch/faultline.yaml" --selector 'app notin (custom-app, faultline-gateway)'
     wait_for_rollout deployment/log-agent
+    if [[ $gateway == */* ]]; then try_module; fi
     put "$scratch/faultline.yaml"
   fi
   prune "$scratch/faultline.yaml"
@@ -147,10 +149,25 @@ apply() {
   ok "$changes of $resources resources created or changed$pruned"
 }
 
+# Faultline's own proxies take the module before any of others.
+try_module() {
+  put "$scratch/faultline.yaml" --selector 'app!=faultline-gateway'
+  wait_for_rollout statefulset/custom-app
+  until_true "$timeout" module_is_loaded ||
+    die "custom-app's own proxy has not loaded the module $image_filter in $timeout s; the gateway $gateway was left without it" \
+      "Can the cluster reach that registry? kubectl -n $namespace logs -l app=custom-app -c istio-proxy --tail -1 | grep -i wasm"
+}
+
+# A module that runs counts from the start, at 0.
+module_is_loaded() {
+  kube get --raw "/api/v1/namespaces/$namespace/pods/custom-app-0:15020/proxy/stats/prometheus" 2>>"$log" |
+    grep -q '^faultline_unknown_routes_total'
+}
+
 # What differs from one choice of a gateway to another. No kind that holds data is among them.
 chosen_kinds='deployments.apps services serviceaccounts poddisruptionbudgets.policy gateways.networking.istio.io
-  virtualservices.networking.istio.io envoyfilters.networking.istio.io gateways.gateway.networking.k8s.io
-  httproutes.gateway.networking.k8s.io wasmplugins.extensions.istio.io'
+  virtualservices.networking.istio.io envoyfilters.networking.istio.io authorizationpolicies.security.istio.io
+  gateways.gateway.networking.k8s.io httproutes.gateway.networking.k8s.io wasmplugins.extensions.istio.io'
 
 # prune FILE: takes away what is Faultline's and not in the file, which has been applied: what another choice has left,
 # also one whose run was killed. Sets pruned.

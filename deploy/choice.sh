@@ -8,7 +8,7 @@ own_gateway=faultline-gateway
 find_choice() {
   local found noted_gateway noted_host noted_api noted_revision
   [ "$namespace_state" = ours ] || { default_choice; return; }
-  found=$(ask get namespace "$namespace" -o 'jsonpath={.metadata.annotations.faultline/gateway}{"\n"}{.metadata.annotations.faultline/host}{"\n"}{.metadata.annotations.faultline/gateway-api}{"\n"}{.metadata.annotations.faultline/istio-revision}{"\n"}')
+  found=$(ask get namespace "$namespace" -o 'jsonpath={.metadata.annotations.faultline/gateway}{"\n"}{.metadata.annotations.faultline/host}{"\n"}{.metadata.annotations.faultline/gateway-api}{"\n"}{.metadata.annotations.faultline/istio-revision}{"\n"}.')
   { read -r noted_gateway; read -r noted_host; read -r noted_api; read -r noted_revision; } <<<"$found"
   case $mode in
     deploy|dry-run)

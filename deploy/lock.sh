@@ -54,7 +54,7 @@ apiVersion: v1
 kind: Namespace
 metadata:
   name: $namespace
-  labels: $(labels_as_yaml "$injection${discovery:+,$discovery},$part_of")
+  labels: $(namespace_labels)
 YAML
       die "the namespace $namespace could not be made"
   fi

@@ -122,8 +122,9 @@ discovery_template='{{range .discoverySelectors}}{{if .matchExpressions}}other|{
 # Sets discovery: the labels KEY=VALUE,… without which Istio would not see Faultline's namespace. Those that it has are
 # preferred, so that a run finds what an earlier one has chosen.
 find_discovery() {
-  local kind selector settable='' any=''
+  local found kind selector settable='' any=''
   discovery=''
+  found=$(mesh_value "$discovery_template")
   while IFS='|' read -r kind selector; do
     selector=${selector%,}
     [ -n "$kind" ] || continue
@@ -135,7 +136,7 @@ find_discovery() {
       return
     fi
     if [ "$kind" = labels ] && [ -z "$settable" ] && [[ ",$selector" != *,kubernetes.io/* ]]; then settable=$selector; fi
-  done < <(mesh_value "$discovery_template")
+  done <<<"$found"
   [ -n "$any" ] || return 0
   [ -n "$settable" ] || die "Istio does not discover the namespace $namespace: none of meshConfig.discoverySelectors takes it" \
     "Give it labels that one of them takes, and run this again: kubectl create namespace $namespace; kubectl label namespace $namespace $part_of KEY=VALUE. Or let them take it"
@@ -150,8 +151,8 @@ is_discovered() {
   [ -n "$found" ]
 }
 
-# The labels by which Faultline's namespace is in the mesh, as a map in one line.
-mesh_labels() { labels_as_yaml "$injection${discovery:+,$discovery}"; }
+# The labels of Faultline's namespace, as a map in one line: whose it is, and by what it is in the mesh.
+namespace_labels() { labels_as_yaml "$injection${discovery:+,$discovery},$part_of"; }
 
 # Where Istio's CNI plugin takes the place of the init container, no pod starts without it, and in a namespace that it
 # leaves out no traffic goes through the proxies.

@@ -20,11 +20,14 @@ fn standin(files: &[(&str, &str)]) -> StandIn {
     standin
 }
 
-const SHOW: &str = "printf '%s|%s|%s|%s' \"$gateway\" \"$host\" \"$gateway_api\" \"$istio_revision\"";
+const SHOW: &str =
+    "printf '%s|%s|%s|%s' \"$gateway\" \"$host\" \"$gateway_api\" \"$istio_revision\"";
 
 #[test]
 fn the_last_choice_goes_on_until_another_is_made() {
-    let noted = "own\nshop.test\n\nprod\n";
+    let noted = "own\nshop.test\n\nprod\n.";
+    let nothing = standin(&[("namespace", "\n\n\n\n.")]);
+    assert_eq!(nothing.printed(&format!("find_choice; {SHOW}")), "||false|");
     for (said, choice) in [
         ("", "own|shop.test|false|prod"),
         // the three are one choice: what is not said has its default
@@ -54,13 +57,20 @@ fn a_gateway_of_others_is_known_by_its_service() {
         ("pods", "edge\nedge\nedge-canary\n"),
     ]);
     assert_eq!(
-        edge.printed(&format!("gateway=istio-ingress/edge; find_gateway; {GATEWAY}")),
+        edge.printed(&format!(
+            "gateway=istio-ingress/edge; find_gateway; {GATEWAY}"
+        )),
         "istio-ingress|edge|istio-ingress/edge istio-ingress/edge-canary|app=edge,istio=ingress"
     );
     // scaled to nothing
-    let edge = standin(&[("service", "edge istio=ingress,"), ("deployments", "edge\n")]);
+    let edge = standin(&[
+        ("service", "edge istio=ingress,"),
+        ("deployments", "edge\n"),
+    ]);
     assert_eq!(
-        edge.printed(&format!("gateway=istio-ingress/edge; find_gateway; {GATEWAY}")),
+        edge.printed(&format!(
+            "gateway=istio-ingress/edge; find_gateway; {GATEWAY}"
+        )),
         "istio-ingress|edge|istio-ingress/edge|istio=ingress"
     );
     assert_eq!(
@@ -94,7 +104,10 @@ fn what_is_no_gateway_is_refused() {
         let output = standin(&files).run(&format!("{said}; find_gateway; check_gateway"));
         let told = told(&output);
         assert_eq!(output.status.code(), Some(1), "{told}");
-        assert!(told.contains(sentence) && told.contains("--gateway own"), "{told}");
+        assert!(
+            told.contains(sentence) && told.contains("--gateway own"),
+            "{told}"
+        );
         if files.contains(&candidates) {
             let way = "--gateway NAMESPACE/SERVICE, for example istio-ingress/edge";
             assert!(told.contains(way), "{told}");
@@ -111,7 +124,10 @@ fn a_service_must_be_a_gateway_at_port_80() {
         let output = standin.run(&format!("{set}; check_gateway_of_others"));
         (output.status.code(), told(&output))
     };
-    assert_eq!(check("LoadBalancer 15021 80 443 ", "istio-proxy\n").0, Some(0));
+    assert_eq!(
+        check("LoadBalancer 15021 80 443 ", "istio-proxy\n").0,
+        Some(0)
+    );
     for (ports, proxies, sentence) in [
         ("LoadBalancer 8080 443 ", "istio-proxy\n", "has no port 80"),
         ("ClusterIP 80 ", "istio-proxy\n", "is of the type ClusterIP"),
@@ -119,7 +135,10 @@ fn a_service_must_be_a_gateway_at_port_80() {
     ] {
         let (code, told) = check(ports, proxies);
         assert_eq!(code, Some(1), "{sentence}: {told}");
-        assert!(told.contains(sentence) && told.contains("--gateway own"), "{told}");
+        assert!(
+            told.contains(sentence) && told.contains("--gateway own"),
+            "{told}"
+        );
     }
 }
 
@@ -139,7 +158,10 @@ fn what_another_choice_has_left_goes() {
     let kinds = "deployments.apps,services,serviceaccounts,poddisruptionbudgets.policy,gateways.networking.istio.io,\
                  wasmplugins.extensions.istio.io";
     let standin = standin(&[
-        ("crds", "gateways.networking.istio.io wasmplugins.extensions.istio.io"),
+        (
+            "crds",
+            "gateways.networking.istio.io wasmplugins.extensions.istio.io",
+        ),
         ("crd", "wasmplugins.extensions.istio.io"),
         ("wanted", wanted),
         (kinds, found),

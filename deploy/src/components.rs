@@ -62,6 +62,23 @@ fn routes_filter_and_policy_are_at_the_own_gateway() {
     );
 }
 
+/// The namespace's policy allows nothing. An unknown path shall get 404 from the last route, also without the filter.
+#[test]
+fn the_gateway_lets_everything_in() {
+    for component in [OWN, API] {
+        let manifests = with(component);
+        let policy = manifests.one("AuthorizationPolicy", "faultline-gateway");
+        assert_eq!(
+            *policy.get("/spec"),
+            json!({
+                "selector": {"matchLabels": {"istio": "faultline-gateway"}},
+                "action": "ALLOW",
+                "rules": [{}],
+            })
+        );
+    }
+}
+
 #[test]
 fn istio_fills_the_proxy_in() {
     let manifests = with(OWN);
@@ -96,11 +113,7 @@ fn istio_fills_the_proxy_in() {
     ] {
         assert_eq!(*of.get(pointer), json!({"istio": "faultline-gateway"}));
     }
-    assert_eq!(
-        *proxy.get("/spec/replicas"),
-        2,
-        "else a drain leaves none"
-    );
+    assert_eq!(*proxy.get("/spec/replicas"), 2, "else a drain leaves none");
 }
 
 #[test]

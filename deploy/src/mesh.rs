@@ -2,7 +2,7 @@
 
 use crate::{console::told, manifest::bash, standin::StandIn};
 
-/// Sets what `get` prints for each kind. 
+/// Sets what `get` prints for each kind.
 const FILES: &str = r#"#!/bin/sh
 case " $* " in *' --local '*) cat >/dev/null; cat "$standin/value" 2>/dev/null; exit ;; esac
 while [ "$1" != get ]; do shift; done
@@ -42,18 +42,42 @@ fn the_namespace_gets_the_label_that_injects() {
     let tag = "istio-revision-tag-prod|canary|prod|\n";
     let default_tag = "istio-revision-tag-default|canary|default|default\n";
     for (webhooks, said, label) in [
-        (default.to_owned(), "", "istio-injection=enabled|default|1.30.1"),
-        (format!("{canary}{default}"), "", "istio-injection=enabled|default|1.30.1"),
-        (format!("{default_tag}{canary}"), "", "istio-injection=enabled|canary|1.31.0-distroless"),
+        (
+            default.to_owned(),
+            "",
+            "istio-injection=enabled|default|1.30.1",
+        ),
+        (
+            format!("{canary}{default}"),
+            "",
+            "istio-injection=enabled|default|1.30.1",
+        ),
+        (
+            format!("{default_tag}{canary}"),
+            "",
+            "istio-injection=enabled|canary|1.31.0-distroless",
+        ),
         // a revision alone, and no default
-        (canary.to_owned(), "", "istio.io/rev=canary|canary|1.31.0-distroless"),
-        (format!("{canary}{tag}"), "", "istio.io/rev=prod|canary|1.31.0-distroless"),
+        (
+            canary.to_owned(),
+            "",
+            "istio.io/rev=canary|canary|1.31.0-distroless",
+        ),
+        (
+            format!("{canary}{tag}"),
+            "",
+            "istio.io/rev=prod|canary|1.31.0-distroless",
+        ),
         (
             format!("{default}{canary}"),
             "istio_revision=canary;",
             "istio.io/rev=canary|canary|1.31.0-distroless",
         ),
-        (format!("{default}{tag}"), "istio_revision=prod;", "istio.io/rev=prod|canary|1.31.0-distroless"),
+        (
+            format!("{default}{tag}"),
+            "istio_revision=prod;",
+            "istio.io/rev=prod|canary|1.31.0-distroless",
+        ),
         // nothing to be seen of it: as ever
         (String::new(), "", "istio-injection=enabled|default|1.30.1"),
     ] {
@@ -65,8 +89,16 @@ fn the_namespace_gets_the_label_that_injects() {
 fn where_it_is_not_clear_the_option_is_named() {
     let two = "a|canary||\nb|stable||\n";
     for (webhooks, said, sentence) in [
-        (two, "", "Istio has several revisions, and none is the default"),
-        (two, "istio_revision=old;", "Istio has no revision and no tag old"),
+        (
+            two,
+            "",
+            "Istio has several revisions, and none is the default",
+        ),
+        (
+            two,
+            "istio_revision=old;",
+            "Istio has no revision and no tag old",
+        ),
     ] {
         let standin = standin(&[
             ("deployments", "istio-system|canary||r.test/pilot:1.31.0\n"),
@@ -87,7 +119,10 @@ fn a_version_is_read_from_the_image_or_the_chart() {
     let of = |image: &str, label: &str| {
         StandIn::new("").printed(&format!("version_of '{image}' '{label}'"))
     };
-    assert_eq!(of("docker.io/istio/pilot:1.31.0-distroless", "x"), "1.31.0-distroless");
+    assert_eq!(
+        of("docker.io/istio/pilot:1.31.0-distroless", "x"),
+        "1.31.0-distroless"
+    );
     assert_eq!(of("r.test:5000/pilot:1.31@sha256:00", ""), "1.31");
     assert_eq!(of("r.test:5000/pilot@sha256:00", "1.30.2"), "1.30.2");
     assert_eq!(of("r.test:5000/pilot:latest", "1.30.2"), "1.30.2");
@@ -149,12 +184,24 @@ fn istios_cni_plugin_must_be_ready_and_take_the_namespace() {
     };
     assert_eq!(check("", ""), (Some(0), String::new()));
     let ready = "kube-system istio-cni-node 3 3\n";
-    assert_eq!(check(ready, "kube-system,faultline-2,"), (Some(0), ", istio-cni".to_owned()));
+    assert_eq!(
+        check(ready, "kube-system,faultline-2,"),
+        (Some(0), ", istio-cni".to_owned())
+    );
     let (code, told) = check("kube-system istio-cni-node 2 3\n", "");
-    assert!(code == Some(1) && told.contains("ready on 2 of 3 nodes"), "{told}");
-    for excluded in ["kube-system,faultline,", r#",{"exclude_namespaces": ["a", "faultline"]}"#] {
+    assert!(
+        code == Some(1) && told.contains("ready on 2 of 3 nodes"),
+        "{told}"
+    );
+    for excluded in [
+        "kube-system,faultline,",
+        r#",{"exclude_namespaces": ["a", "faultline"]}"#,
+    ] {
         let (code, told) = check(ready, excluded);
-        assert!(code == Some(1) && told.contains("leaves the namespace faultline out"), "{told}");
+        assert!(
+            code == Some(1) && told.contains("leaves the namespace faultline out"),
+            "{told}"
+        );
     }
 }
 

@@ -237,7 +237,10 @@ fn a_gateway_is_shared_by_a_host_that_is_nobody_elses() {
         let (code, told) = shared("faultline.test", kind, line);
         assert_eq!(code, Some(1), "{line}");
         let sentence = format!("the host faultline.test is served to others: {whose}");
-        assert!(told.contains(&sentence) && told.contains("--host NAME"), "{told}");
+        assert!(
+            told.contains(&sentence) && told.contains("--host NAME"),
+            "{told}"
+        );
     }
     // inside the mesh a host of that name disturbs nobody
     let (code, told) = shared(
@@ -255,7 +258,8 @@ fn an_ingress_is_no_neighbour_at_another_gateway() {
     let line = "shop/web||istio;<no value>|shop.test \n";
     std::fs::write(cluster.file("ingresses.networking.k8s.io"), line).expect("a file");
     std::fs::write(cluster.file("pods"), "app=edge,istio=ingress,;").expect("a file");
-    let edge = "gateway_namespace=edge gateway_service=edge gateway_selector=app=edge,istio=ingress";
+    let edge =
+        "gateway_namespace=edge gateway_service=edge gateway_selector=app=edge,istio=ingress";
     let find = |more: &str| {
         let script = format!("{edge}; {more} find_neighbours; printf %s \"$neighbours\"");
         cluster.printed(&script).trim().to_owned()

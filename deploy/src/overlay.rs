@@ -7,10 +7,10 @@ use std::{fs, process::Command};
 const DIGEST: &str = "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
 /// Another gateway of others.
-const EDGE: &str =
-    "gateway_namespace=edge gateway_accounts='edge/edge-account edge/other' gateway_selector=app=edge,istio=ingress";
+const EDGE: &str = "gateway_namespace=edge gateway_accounts='edge/edge-account edge/other' gateway_selector=app=edge,istio=ingress";
 /// A gateway of Faultline's own, in the namespace of [`overlay`].
-const OWN: &str = "gateway=own gateway_namespace=elsewhere gateway_accounts=elsewhere/faultline-gateway
+const OWN: &str =
+    "gateway=own gateway_namespace=elsewhere gateway_accounts=elsewhere/faultline-gateway
     gateway_selector=app.kubernetes.io/instance=elsewhere,istio=faultline-gateway";
 
 /// The overlay that deploy.sh writes with these variables, rendered.

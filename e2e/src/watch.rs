@@ -51,7 +51,10 @@ pub async fn run(watch: Watch, out: &mut impl std::io::Write) -> Result<bool> {
         if let Some(seen) = seen {
             failed += 1;
             if failures.len() < TOLD {
-                failures.push(format!("{} request {requests}: {seen}", jiff::Timestamp::now()));
+                failures.push(format!(
+                    "{} request {requests}: {seen}",
+                    jiff::Timestamp::now()
+                ));
             }
         }
         tokio::select! {

@@ -78,11 +78,7 @@ async fn identities(environment: &Environment) -> Outcome {
     let second = sightings::request_with_id(environment, App::LogAgent, id, since).await?;
     let Identities { own, gateway } = environment.mesh.identities().await?;
     let hops = [
-        (
-            first,
-            gateway,
-            format!("/ns/{own}/sa/custom-app"),
-        ),
+        (first, gateway, format!("/ns/{own}/sa/custom-app")),
         (
             &second,
             format!("/ns/{own}/sa/custom-app"),

@@ -233,7 +233,7 @@ fn the_rest_is_istios() {
     );
 
     let unknown = routes.get("/spec/http/4");
-    let last = filter.get("/spec/configPatches/1/patch/value");
+    let last = filter.get("/spec/configPatches/1/patch/value/routes/0");
     assert_eq!(last["name"], unknown["name"]);
     assert_eq!(last["match"], json!({"prefix": "/"}));
     let answer = &last["direct_response"];

@@ -183,3 +183,54 @@ fn what_another_choice_has_left_goes() {
         ]
     );
 }
+
+/// What is applied and waited for, in its order, with these variables.
+fn applied(variables: &str) -> Vec<String> {
+    let standin = StandIn::new("#!/bin/sh\necho \"$*\" >>\"$standin/done\"\n");
+    standin.printed(&format!(
+        "image_filter=filter; {variables}
+         render() {{ :; }}; compare() {{ changes=1 resources=2; }}; prune() {{ pruned=''; }}; ok() {{ :; }}
+         wait_for_rollout() {{ echo \"wait $1\" >>\"$standin/done\"; }}
+         apply"
+    ));
+    let done = std::fs::read_to_string(standin.file("done")).expect("what was done");
+    let folder = standin.folder().display().to_string();
+    done.lines()
+        .map(|line| {
+            line.replace(&folder, "")
+                .replace("apply -f /scratch/faultline.yaml", "apply")
+        })
+        .collect()
+}
+
+/// Under FAIL_OPEN too, a module that no proxy can load would answer everybody at that gateway with 500.
+#[test]
+fn a_gateway_of_others_gets_the_module_last() {
+    let loads = "module_is_loaded() { echo loads >>\"$standin/done\"; };";
+    let first = [
+        "apply --selector app notin (custom-app, faultline-gateway)",
+        "wait deployment/log-agent",
+    ];
+    let tried = [
+        "apply --selector app!=faultline-gateway",
+        "wait statefulset/custom-app",
+        "loads",
+    ];
+    assert_eq!(
+        applied(&format!("gateway=a/b; {loads}")),
+        [&first[..], &tried[..], &["apply"]].concat()
+    );
+    assert_eq!(applied(loads), [&first[..], &["apply"]].concat());
+
+    let standin = StandIn::new("#!/bin/sh\necho \"$*\" >>\"$standin/done\"\n");
+    let output = standin.run(
+        "gateway=a/b image_filter=filter timeout=1; wait_for_rollout() { :; }
+         module_is_loaded() { false; }; try_module; echo unreached",
+    );
+    let told = told(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("the gateway a/b was left without it"),
+        "{told}"
+    );
+}

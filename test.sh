@@ -7,8 +7,10 @@
 #                              and the acceptance suite on a real cluster of its own (e2e/cluster); Linux with apt, as root
 #   ./test.sh --envoys         all that, and filter and local mode in every supported version of Envoy
 #   ./test.sh --containers     all that, and the images built in docker, podman and buildah: half an hour, once
+#   ./test.sh --only choices   deploy.sh beside another application, in each choice of a gateway and with Istio as others
+#                              install it (e2e/choices.sh), on a cluster of its own; 15 to 20 minutes, part of no other run
 #   ./test.sh --only STEP      one step, or several: tools fmt clippy shell yaml scan doc unused filter reproducible
-#                              test deploy arm64 wasm deny console envoys containers fresh cluster
+#                              test deploy arm64 wasm deny console envoys containers fresh cluster choices
 #   ./test.sh --list           the steps
 #
 # The toolchain comes by rustup. What else is missing is installed where apt is and this is root; elsewhere one
@@ -74,7 +76,7 @@ tools_of() {
     wasm) printf 'rust cc python3 pip ' ;;
     console) printf 'rust cc python3 pip curl chromium? ' ;;
     fresh) printf 'debootstrap? ' ;;
-    cluster) printf 'rust cc python3 pip curl go kubectl ' ;;
+    cluster|choices) printf 'rust cc python3 pip curl go kubectl ' ;;
   esac
 }
 
@@ -187,6 +189,7 @@ step_envoys() { filter/test-versions.sh; }
 step_containers() { or_skip e2e/containers.sh; }
 step_fresh() { or_skip e2e/fresh/fresh.sh; }
 step_cluster() { or_skip e2e/acceptance.sh; }
+step_choices() { or_skip e2e/choices.sh; }
 
 # or_skip COMMAND...: exit code 69 says that it could not be tried, and its last line why.
 or_skip() {
@@ -226,7 +229,7 @@ while [ $# -gt 0 ]; do
     --envoys) chosen+=(envoys) ;;
     --containers) chosen+=(containers) ;;
     --only) declare -F "step_${2:-}" >/dev/null || { usage >&2; exit 2; }; only+=("$2"); shift ;;
-    --list) printf '%s\n' "${steps[@]}" envoys containers fresh cluster; exit ;;
+    --list) printf '%s\n' "${steps[@]}" envoys containers fresh cluster choices; exit ;;
     -h|--help) usage; exit ;;
     *) printf 'test.sh: unknown option %s\n' "$1" >&2; usage >&2; exit 2 ;;
   esac

@@ -4,7 +4,7 @@
 
 # Sets cluster_domain and mesh_hosts: the services of the mesh's extensionProviders (traces, access logs), a line each,
 # as NAMESPACE/NAME. A proxy that shall send to a service its Sidecar does not name refuses its whole configuration.
-find_mesh() {
+find_boundary() {
   local arguments configurations
   cluster_domain=cluster.local mesh_hosts=''
   [ -n "$istio_namespace" ] || return 0
@@ -21,7 +21,8 @@ provider_hosts() {
 
 # boundary_patches NAMESPACE: the part of the overlay that is about them.
 boundary_patches() {
-  local host hosts='' place
+  local host hosts='' place home=$gateway_namespace
+  [ "$gateway" != own ] || home=$1
   while read -r host; do hosts+=${host:+", \"$host\""}; done <<<"$mesh_hosts"
   cat <<YAML
   - target: {kind: Sidecar, name: custom-app}
@@ -38,7 +39,8 @@ YAML
     patch: |-
       - op: replace
         path: /spec/ingress/0/from/0/namespaceSelector/matchLabels/kubernetes.io~1metadata.name
-        value: $gateway_namespace
+        value: $home
+      - {op: replace, path: /spec/ingress/0/from/0/podSelector/matchLabels, value: $(labels_as_yaml "$gateway_selector")}
   - target: {kind: NetworkPolicy, name: proxies}
     patch: |-
 $(istiod_rule)

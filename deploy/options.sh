@@ -30,6 +30,10 @@ parse() {
   insecure=$(flag FAULTLINE_INSECURE_REGISTRY "${FAULTLINE_INSECURE_REGISTRY:-}")
   namespace=${FAULTLINE_NAMESPACE:-faultline}
   istio_config=${FAULTLINE_ISTIO_CONFIG:-}
+  gateway=${FAULTLINE_GATEWAY:-}
+  host=${FAULTLINE_HOST:-}
+  gateway_api=$(flag FAULTLINE_GATEWAY_API "${FAULTLINE_GATEWAY_API:-}")
+  istio_revision=${FAULTLINE_ISTIO_REVISION:-}
   timeout=${FAULTLINE_TIMEOUT:-300}
   skip_build=$(flag FAULTLINE_SKIP_BUILD "${FAULTLINE_SKIP_BUILD:-}")
   skip_istio=$(flag FAULTLINE_SKIP_ISTIO "${FAULTLINE_SKIP_ISTIO:-}")
@@ -54,7 +58,7 @@ parse() {
     esac
     case $option in
       --registry|--registry-ca|--image-pull-secret|--architectures|--build|--build-base|\
-      --namespace|--istio-config|--timeout|--as|--tag)
+      --namespace|--istio-config|--timeout|--as|--tag|--gateway|--host|--istio-revision)
         if [ "$given" = false ]; then
           [ $# -gt 0 ] || refuse "$option needs a value"
           value=$1
@@ -73,6 +77,10 @@ parse() {
       --namespace) namespace=$value ;;
       --istio-config) istio_config=$value ;;
       --timeout) timeout=$value ;;
+      --gateway) gateway=$value ;;
+      --host) host=$value ;;
+      --gateway-api) gateway_api=true ;;
+      --istio-revision) istio_revision=$value ;;
       --as) form=$value ;;
       --tag) tag=$value ;;
       --insecure-registry) insecure=true ;;
@@ -126,6 +134,7 @@ check_values() {
   case $namespace in
     default|kube-*|istio-system) refuse "the namespace $namespace belongs to the cluster; Faultline needs one of its own, which --delete may remove" ;;
   esac
+  check_choice
   [[ $timeout =~ ^([1-9][0-9]{0,4})s?$ ]] || refuse "the timeout \"$timeout\" must be a number of seconds, 1 to 99999"
   timeout=${timeout%s}
   if [ -n "$istio_config" ] && { [ ! -f "$istio_config" ] || [ ! -r "$istio_config" ]; }; then
@@ -153,4 +162,16 @@ check_build_options() {
     refuse "the certificates $registry_ca cannot be read"
   fi
   case $registry_ca in ''|/*) ;; *) registry_ca=$PWD/$registry_ca ;; esac
+}
+
+check_choice() {
+  local name='[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?'
+  [[ $gateway =~ ^(own|$name/$name)?$ ]] ||
+    refuse "the gateway \"$gateway\" must be own, or NAMESPACE/SERVICE of one that is there"
+  case $gateway_api:$gateway in
+    true:*/*) refuse "--gateway-api goes with --gateway own alone: Istio takes a Gateway of the Gateway API for a Service of its own namespace only" ;;
+  esac
+  [ "$host" = '*' ] || [ -z "$host" ] || { [ ${#host} -le 253 ] && [[ $host =~ ^$name(\.$name)+$ ]]; } ||
+    refuse "the host \"$host\" must be a host name in lower-case letters, without a port, for example faultline.example.com"
+  [[ $istio_revision =~ ^($name)?$ ]] || refuse "the revision \"$istio_revision\" must be lower-case letters, digits and dashes, 63 at most"
 }

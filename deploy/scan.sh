@@ -16,16 +16,17 @@ mkdir -p "$root/target/deploy"
 scratch=$(mktemp -d "$root/target/deploy/scan.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 
-# What deploy.sh would apply to a cluster as it installs it itself.
+# What deploy.sh would apply with a gateway of its own, which is most.
 render() (
   # shellcheck disable=SC2030  # these are apply.sh's and boundary.sh's
   none=@sha256:0000000000000000000000000000000000000000000000000000000000000000 registry=registry.invalid/faultline
   namespace=faultline istio_namespace=istio-system istio_version=1.31 cluster_domain=cluster.local mesh_hosts=''
-  gateway_namespace=istio-system gateway_account=istio-ingressgateway-service-account pull_secret=''
+  pull_secret='' gateway=own host='' gateway_api=false istio_revision=''
+  gateway_namespace=faultline gateway_accounts=faultline/faultline-gateway gateway_selector=istio=faultline-gateway
   image_custom_app=$registry/custom-app$none image_log_agent=$registry/log-agent$none
   image_e2e=$registry/e2e$none image_filter=$registry/filter$none
-  . "$root/deploy/boundary.sh"
-  . "$root/deploy/apply.sh"
+  local part
+  for part in cluster mesh choice boundary apply; do . "$root/deploy/$part.sh"; done
   write_overlay "$scratch/overlay" "$namespace"
   kubectl kustomize "$scratch/overlay" >"$scratch/scanned/faultline.yaml"
   rm -r "$scratch/overlay"

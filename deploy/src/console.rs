@@ -85,6 +85,26 @@ fn wrong_usage_is_named() {
             "/nowhere.yaml cannot be read",
         ),
         (
+            vec!["--gateway", "mine"],
+            "the gateway \"mine\" must be own, or NAMESPACE/SERVICE",
+        ),
+        (
+            vec!["--gateway-api", "--gateway", "istio-system/edge"],
+            "--gateway-api goes with --gateway own alone",
+        ),
+        (
+            vec!["--host", "http://example.com"],
+            "must be a host name in lower-case letters",
+        ),
+        (
+            vec!["--host", "example.com:80"],
+            "must be a host name in lower-case letters",
+        ),
+        (
+            vec!["--istio-revision", "1.31"],
+            "the revision \"1.31\" must be lower-case letters",
+        ),
+        (
             vec!["--status", "--delete"],
             "--status and --delete do not go together",
         ),
@@ -109,6 +129,12 @@ fn the_environment_is_read_and_checked_alike() {
             "FAULTLINE_REGISTRY",
             "Example.com",
             "the registry \"Example.com\"",
+        ),
+        ("FAULTLINE_GATEWAY", "own/", "the gateway \"own/\""),
+        (
+            "FAULTLINE_GATEWAY_API",
+            "maybe",
+            "FAULTLINE_GATEWAY_API is \"maybe\"",
         ),
         (
             "FAULTLINE_ISTIO_CONFIG",
@@ -200,6 +226,11 @@ fn help_names_every_option() {
         "--registry",
         "--insecure-registry",
         "--namespace",
+        "--gateway own",
+        "--gateway NAMESPACE/SERVICE",
+        "--host",
+        "--gateway-api",
+        "--istio-revision",
         "--istio-config",
         "--timeout",
         "--skip-build",

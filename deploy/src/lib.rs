@@ -9,6 +9,10 @@ mod boundary;
 #[cfg(test)]
 mod checks;
 #[cfg(test)]
+mod choice;
+#[cfg(test)]
+mod components;
+#[cfg(test)]
 mod console;
 #[cfg(test)]
 mod installation;
@@ -18,6 +22,8 @@ mod lock;
 mod machine;
 #[cfg(test)]
 mod manifest;
+#[cfg(test)]
+mod mesh;
 #[cfg(test)]
 mod neighbours;
 #[cfg(test)]

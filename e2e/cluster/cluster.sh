@@ -26,6 +26,7 @@ home=${CLUSTER_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/faultline/cluster}
 netns=faultline-node
 node_ip=198.51.100.1          # TEST-NET-2: documentation addresses, routed nowhere
 host_ip=198.51.100.2
+balanced_ips=("$node_ip" 198.51.100.3 198.51.100.4 198.51.100.5)   # of Services of type LoadBalancer
 service_cidr=203.0.113.0/24   # TEST-NET-3
 api_ip=203.0.113.1
 dns_ip=203.0.113.10

@@ -30,7 +30,7 @@ start_node() {
   start kubelet "$bin/kubelet" --config="$home/kubelet.yaml" --kubeconfig="$pki/kubelet.conf" \
     --hostname-override=node --node-ip="$node_ip" --root-dir="$home/kubelet"
   start proxy "$bin/kube-proxy" --config="$home/proxy.yaml"
-  start addresses "$here/cloud.sh" addresses "$node_ip"
+  start addresses "$here/cloud.sh" addresses "${balanced_ips[@]}"
   start volumes "$here/cloud.sh" volumes "$volumes"
   wait_for 30 "RBAC" kube create clusterrolebinding node --clusterrole=system:node --user=system:node:node
   sed "s/REGISTRY/$registry/; s/DNS_IP/$dns_ip/" "$here/dns.yaml" | kube apply -f "$here/storage.yaml" -f - >/dev/null
@@ -132,7 +132,8 @@ network() {
   ip netns add "$netns"
   inside ip link set lo up
   inside ip link add node0 type bridge          # stands in for `dummy`, which not every kernel has
-  inside ip addr add "$node_ip/32" dev node0
+  local ip
+  for ip in "${balanced_ips[@]}"; do inside ip addr add "$ip/32" dev node0; done
   inside ip link set node0 up
   inside ip route add default dev node0         # without a route, service addresses never reach iptables
   inside sysctl -qw net.ipv4.ip_forward=1
@@ -143,7 +144,7 @@ network() {
   ip link add faultline0 type veth peer name faultline1 netns "$netns"
   ip addr add "$host_ip/32" dev faultline0; ip link set faultline0 up
   inside ip link set faultline1 up
-  ip route add "$node_ip/32" dev faultline0 src "$host_ip"
+  for ip in "${balanced_ips[@]}"; do ip route add "$ip/32" dev faultline0 src "$host_ip"; done
   inside ip route add "$host_ip/32" dev faultline1
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use crate::case::{Case, Tier};
 use crate::cases::sightings;
 use crate::converge::{self, CONVERGENCE};
-use crate::environment::{Environment, Namespaces};
+use crate::environment::{Environment, Identities};
 use crate::exchange::{Ask, Reply};
 use crate::gateway::marker;
 use crate::parse::log::Line;
@@ -87,13 +87,9 @@ async fn identities(environment: &Environment) -> Outcome {
     let first = lines.first().context("no line")?;
     let id = sightings::field(first, "request_id")?;
     let second = sightings::request_with_id(environment, App::LogAgent, id, since).await?;
-    let Namespaces { own, gateway } = environment.mesh.namespaces();
+    let Identities { own, gateway } = environment.mesh.identities().await?;
     let hops = [
-        (
-            first,
-            format!("/ns/{gateway}/sa/istio-ingressgateway-service-account"),
-            format!("/ns/{own}/sa/custom-app"),
-        ),
+        (first, gateway, format!("/ns/{own}/sa/custom-app")),
         (
             &second,
             format!("/ns/{own}/sa/custom-app"),

@@ -187,9 +187,9 @@ module_is_loaded() {
 }
 
 # What differs from one choice of a gateway to another. No kind that holds data is among them.
-chosen_kinds='deployments.apps services serviceaccounts poddisruptionbudgets.policy gateways.networking.istio.io
+chosen_kinds='deployments.apps services serviceaccounts poddisruptionbudgets.policy networkpolicies.networking.k8s.io gateways.networking.istio.io
   virtualservices.networking.istio.io envoyfilters.networking.istio.io authorizationpolicies.security.istio.io
-  networkpolicies.networking.k8s.io gateways.gateway.networking.k8s.io httproutes.gateway.networking.k8s.io wasmplugins.extensions.istio.io'
+  gateways.gateway.networking.k8s.io httproutes.gateway.networking.k8s.io wasmplugins.extensions.istio.io'
 
 # prune FILE: takes away what is Faultline's and not in the file, which has been applied: what another choice has left,
 # also one whose run was killed. Sets pruned.
@@ -219,6 +219,7 @@ find_chosen() {
   definitions=" $(ask get crds -o 'jsonpath={.items[*].metadata.name}') "
   for kind in $chosen_kinds; do
     case $kind in
+      networkpolicies.networking.k8s.io) ;;
       *.*.*) [[ $definitions == *" $kind "* ]] || continue ;;
     esac
     kinds+=",$kind"

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# shellcheck disable=SC2031  # root stays; only what is for the sourced parts is set in a subshell
 # Scans what deploy.sh applies, the probe's Job included, and the recipes of the images.
 #
 # Usage: deploy/scan.sh COMMAND...      COMMAND is checkov, however it is called here
@@ -9,7 +10,7 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-if [ $# -eq 0 ]; then sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; fi
+if [ $# -eq 0 ]; then sed -n '3,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; fi
 
 # Beside deploy.sh's own, since its overlay names istio/ from there.
 mkdir -p "$root/target/deploy"
@@ -18,15 +19,17 @@ trap 'rm -rf "$scratch"' EXIT
 
 # What deploy.sh would apply with a gateway of its own, which is most.
 render() (
-  # shellcheck disable=SC2030  # these are apply.sh's and boundary.sh's
+  # shellcheck disable=SC2030,SC2034  # these are apply.sh's and boundary.sh's
   none=@sha256:0000000000000000000000000000000000000000000000000000000000000000 registry=registry.invalid/faultline
   namespace=faultline istio_namespace=istio-system istio_version=1.31 cluster_domain=cluster.local mesh_hosts=''
   pull_secret='' gateway=own host='' gateway_api=false istio_revision=''
   gateway_namespace=faultline gateway_accounts=faultline/faultline-gateway gateway_selector=istio=faultline-gateway
   image_custom_app=$registry/custom-app$none image_log_agent=$registry/log-agent$none
   image_e2e=$registry/e2e$none image_filter=$registry/filter$none
-  local part
-  for part in cluster mesh choice boundary apply; do . "$root/deploy/$part.sh"; done
+  . "$root/deploy/mesh.sh"
+  . "$root/deploy/choice.sh"
+  . "$root/deploy/boundary.sh"
+  . "$root/deploy/apply.sh"
   write_overlay "$scratch/overlay" "$namespace"
   kubectl kustomize "$scratch/overlay" >"$scratch/scanned/faultline.yaml"
   rm -r "$scratch/overlay"

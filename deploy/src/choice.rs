@@ -152,10 +152,11 @@ fn what_another_choice_has_left_goes() {
     let found = "apps/v1|Deployment|faultline|log-agent\napps/v1|Deployment|faultline|custom-app\n\
                  apps/v1|Deployment|faultline|faultline-gateway\nv1|Service|faultline|custom-app-service\n\
                  networking.istio.io/v1beta1|Gateway|faultline|faultline-gateway\n\
-                 gateway.networking.k8s.io/v1|Gateway|faultline|faultline-gateway\n";
+                 gateway.networking.k8s.io/v1|Gateway|faultline|faultline-gateway\n\
+                 networking.k8s.io/v1|NetworkPolicy|faultline|faultline-gateway\n";
     let plugins = "extensions.istio.io/v1alpha1|WasmPlugin|istio-system|faultline-gateway\n\
                    extensions.istio.io/v1alpha1|WasmPlugin|edge|faultline-gateway\n";
-    let kinds = "deployments.apps,services,serviceaccounts,poddisruptionbudgets.policy,gateways.networking.istio.io,\
+    let kinds = "deployments.apps,services,serviceaccounts,poddisruptionbudgets.policy,networkpolicies.networking.k8s.io,gateways.networking.istio.io,\
                  wasmplugins.extensions.istio.io";
     let standin = standin(&[
         (
@@ -167,8 +168,8 @@ fn what_another_choice_has_left_goes() {
         (kinds, found),
         ("wasmplugins.extensions.istio.io", plugins),
     ]);
-    let said = standin.printed("prune any; printf %s \"$pruned\"");
-    assert_eq!(said, ", 3 that an earlier choice had left deleted");
+    let said = standin.printed("gateway_namespace=istio-system; prune any; printf %s \"$pruned\"");
+    assert_eq!(said, ", 4 that an earlier choice had left deleted");
     let deleted = std::fs::read_to_string(standin.file("deleted")).expect("what was deleted");
     let deleted: Vec<&str> = deleted
         .lines()
@@ -179,6 +180,7 @@ fn what_another_choice_has_left_goes() {
         [
             "-n faultline delete Deployment.apps faultline-gateway",
             "-n faultline delete Gateway.gateway.networking.k8s.io faultline-gateway",
+            "-n faultline delete NetworkPolicy.networking.k8s.io faultline-gateway",
             "-n edge delete WasmPlugin.extensions.istio.io faultline-gateway",
         ]
     );
@@ -189,7 +191,7 @@ fn applied(variables: &str) -> Vec<String> {
     let standin = StandIn::new("#!/bin/sh\necho \"$*\" >>\"$standin/done\"\n");
     standin.printed(&format!(
         "image_filter=filter; {variables}
-         render() {{ :; }}; compare() {{ changes=1 resources=2; }}; prune() {{ pruned=''; }}; ok() {{ :; }}
+         gateway_namespace=edge; find_boundary() {{ :; }}; render() {{ :; }}; compare() {{ changes=1 resources=2; }}; prune() {{ pruned=''; }}; ok() {{ :; }}
          wait_for_rollout() {{ echo \"wait $1\" >>\"$standin/done\"; }}
          apply"
     ));

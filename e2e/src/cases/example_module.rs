@@ -66,7 +66,7 @@ async fn move_in(cluster: &Cluster, image: &str) -> Result<Pod, Unmet> {
     let yaml = GATEWAY
         .replace("NAMESPACE", &name)
         .replace("IMAGE", image)
-        .replace("INJECTION", &injection(cluster).await?);
+        .replace("LABEL: VALUE", &injection(cluster).await?);
     cluster.add(&namespace, &yaml).await?;
     let example = EXAMPLE
         .replace("namespace: istio-system", &format!("namespace: {name}"))

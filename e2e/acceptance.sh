@@ -36,4 +36,5 @@ eval "$("$cluster" env)"
 # First from a registry with a login; then only the images change.
 e2e/registry.sh
 ./deploy.sh
-target/deploy/faultline-e2e prove --gateway-url http://198.51.100.1 --deploy-script ./deploy.sh --with-delete
+module=$(e2e/module.sh)
+target/deploy/faultline-e2e prove --gateway-url http://198.51.100.1 --module-image "$module" --deploy-script ./deploy.sh --with-delete

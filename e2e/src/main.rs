@@ -75,6 +75,9 @@ struct Prove {
     /// The image of this program, for the probes inside the mesh [default: the one deploy.sh pushed].
     #[arg(long, env = "FAULTLINE_PROBE_IMAGE", value_name = "REF")]
     probe_image: Option<String>,
+    /// An image with the filter's dynamic module and `cp`, for the case that runs its example.
+    #[arg(long, env = "FAULTLINE_MODULE_IMAGE", value_name = "REF")]
+    module_image: Option<String>,
     /// Only what reads and makes ordinary requests; nothing changes the mesh.
     #[arg(long)]
     quick: bool,
@@ -131,6 +134,7 @@ async fn prove(options: Prove) -> Result<bool> {
             gateway_namespace: options.gateway_namespace,
             host: options.host,
             probe_image: options.probe_image,
+            module_image: options.module_image,
         };
         let cluster = Cluster::new(Names::find(told).await?);
         (

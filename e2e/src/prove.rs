@@ -188,6 +188,7 @@ mod tests {
                 gateway_labels: BTreeMap::new(),
                 host: None,
                 probe_image: None,
+                module_image: None,
                 pull_secret: None,
             })),
             deploy_script: None,

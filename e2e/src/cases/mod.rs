@@ -11,6 +11,7 @@ mod delay;
 mod deploy;
 mod entries;
 mod envoy_gateway;
+mod example_module;
 mod examples;
 mod gateway;
 mod healthy;
@@ -75,6 +76,7 @@ pub const ALL: &[Case] = &[
     examples::WASM_PLUGIN,
     examples::TRAFFIC_EXTENSION,
     examples::ENVOY_GATEWAY,
+    example_module::MODULE,
     lost::NOTHING_LOST,
     rolling::UNBROKEN,
     kept::KEPT,

@@ -34,6 +34,7 @@ use crate::parse::config::Config;
 use crate::parse::log::{self, Line};
 use crate::parse::reach::Reach;
 use crate::parse::stats::Stats;
+use crate::parse::version;
 use crate::part::{App, Caller, Lives, Proxy};
 use crate::unmet::Unmet;
 
@@ -50,6 +51,8 @@ pub struct Names {
     pub host: Option<String>,
     /// The image of the probes; without it no call can be made from inside the mesh.
     pub probe_image: Option<String>,
+    /// An image with the dynamic module and `cp`.
+    pub module_image: Option<String>,
     /// The secret with which pods of the deployment pull their images.
     pub pull_secret: Option<String>,
 }
@@ -71,6 +74,8 @@ pub struct Told {
     pub host: Option<String>,
     /// The image of the probes.
     pub probe_image: Option<String>,
+    /// An image with the dynamic module and `cp`.
+    pub module_image: Option<String>,
 }
 
 impl Names {
@@ -85,6 +90,7 @@ impl Names {
             gateway_namespace,
             host,
             probe_image,
+            module_image,
         } = told;
         let found = Kubectl
             .json(&["get", "namespace", &namespace])
@@ -125,6 +131,7 @@ impl Names {
             gateway_labels: labels,
             host: host.or(hosts),
             probe_image: probe_image.or_else(|| noted("probe-image")),
+            module_image,
         })
     }
 
@@ -321,17 +328,34 @@ impl Cluster {
     /// When a proxy's page cannot be read.
     pub async fn stats(&self, proxy: Proxy) -> Result<Stats> {
         let mut stats = Stats::default();
-        for Pod {
-            namespace, name, ..
-        } in self.proxies(proxy).await?
-        {
-            let page =
-                format!("/api/v1/namespaces/{namespace}/pods/{name}:15020/proxy/stats/prometheus");
-            stats.add(Stats::parse(
-                &self.kubectl.run(&["get", "--raw", &page]).await?,
-            ));
+        for pod in self.proxies(proxy).await? {
+            stats.add(self.stats_of(&pod).await?);
         }
         Ok(stats)
+    }
+
+    /// The same of one pod's proxy.
+    ///
+    /// # Errors
+    /// When its page cannot be read.
+    pub async fn stats_of(&self, pod: &Pod) -> Result<Stats> {
+        let Pod {
+            namespace, name, ..
+        } = pod;
+        let page =
+            format!("/api/v1/namespaces/{namespace}/pods/{name}:15020/proxy/stats/prometheus");
+        let printed = self.kubectl.run(&["get", "--raw", &page]).await?;
+        Ok(Stats::parse(&printed))
+    }
+
+    /// The minor version of a proxy's Envoy (its first replica), such as 39.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn envoy_minor(&self, proxy: Proxy) -> Result<u32> {
+        let pods = self.proxies(proxy).await?;
+        let pod = pods.first().context("no proxy")?;
+        version::minor(&self.admin(pod, "server_info").await?)
     }
 
     /// As [`crate::environment::Mesh::gateway_log`].

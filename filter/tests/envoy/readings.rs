@@ -15,8 +15,10 @@ pub(crate) fn readings(path: &[u8]) -> BTreeSet<Vec<u8>> {
     known
 }
 
+type Step = fn(&[u8]) -> Vec<u8>;
+
 /// What servers do to a path.
-const STEPS: [fn(&[u8]) -> Vec<u8>; 8] = [
+const STEPS: [Step; 8] = [
     decoded,
     without_overlong_utf8,
     with_slashes_for_backslashes,

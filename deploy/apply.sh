@@ -58,7 +58,7 @@ compare() {
 
 # The log agent before custom-app: an outbox hands over what it holds while its replica is replaced.
 apply() {
-  find_mesh
+  find_boundary
   render "$scratch/overlay" "$namespace" "$scratch/faultline.yaml"
   compare "$scratch/faultline.yaml"
   if [ "$changes" = 0 ]; then ok "all $resources resources are unchanged"; return; fi
@@ -116,7 +116,7 @@ validate() {
   gateway_account=${gateway_account:-istio-ingressgateway-service-account}
   gateway_namespace=${gateway_namespace:-istio-system}
   local rendered=$root/target/deploy/faultline.yaml subject
-  find_mesh
+  find_boundary
   render "$scratch/overlay" "$namespace" "$rendered"
   if [ -z "$istio_namespace" ]; then
     if command -v istioctl >/dev/null; then

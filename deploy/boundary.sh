@@ -4,7 +4,7 @@
 
 # Sets cluster_domain and mesh_hosts: the services of the mesh's extensionProviders (traces, access logs), a line each,
 # as NAMESPACE/NAME. A proxy that shall send to a service its Sidecar does not name refuses its whole configuration.
-find_mesh() {
+find_boundary() {
   local arguments configurations
   cluster_domain=cluster.local mesh_hosts=''
   [ -n "$istio_namespace" ] || return 0

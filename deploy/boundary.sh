@@ -3,7 +3,8 @@
 # registry's port, and the services to which Istio's own configuration makes every proxy send.
 
 # Sets cluster_domain and mesh_hosts: the services of the mesh's extensionProviders (traces, access logs), a line each,
-# as NAMESPACE/NAME. A proxy that shall send to a service its Sidecar does not name refuses its whole configuration.
+# as NAMESPACE/NAME. Istio adds them to no Sidecar by itself, and a proxy that shall send traces to a service that its
+# Sidecar does not name refuses its listeners: "unknown cluster".
 find_boundary() {
   local arguments configurations
   cluster_domain=cluster.local mesh_hosts=''

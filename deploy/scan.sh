@@ -52,7 +52,7 @@ code=0
 "$@" --skip-download --compact --framework kubernetes dockerfile --directory "$scratch/scanned" >"$scratch/found" 2>&1 || code=$?
 summaries=$(grep '^Passed checks: ' "$scratch/found" || true)
 if [ $code != 0 ] || [ "$(grep -c '^Passed checks: [1-9]' <<<"$summaries")" != 2 ]; then
-  grep -v 'PASSED for resource' "$scratch/found" >&2
+  grep -B 1 -A 1 'FAILED for resource' "$scratch/found" >&2 || tail -n 20 "$scratch/found" >&2
   exit 1
 fi
 # What checkov says where a skip has no reason.

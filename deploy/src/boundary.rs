@@ -188,3 +188,27 @@ fn a_control_plane_that_is_not_to_be_seen_may_be_anywhere() {
         ". deploy/boundary.sh; istio_version=unknown istio_namespace=istio-system; istiod_rule";
     assert!(bash(rule).contains("{op: remove, path: /spec/egress/1/to}"));
 }
+
+#[test]
+fn the_domain_is_istiods_own() {
+    for (arguments, domain) in [
+        (
+            r#"["discovery","--domain","cluster.example","--keepaliveMaxServerConnectionAge","30m"]"#,
+            "cluster.example",
+        ),
+        (
+            r#"["discovery","--domain=cluster.example"]"#,
+            "cluster.example",
+        ),
+        (r#"["discovery"]"#, "cluster.local"),
+        // a control plane that runs elsewhere
+        ("", "cluster.local"),
+    ] {
+        let script = format!(
+            ". deploy/boundary.sh
+             ask() {{ case $* in *args*) printf '%s' '{arguments}' ;; esac; }}
+             istio_namespace=istio-system; find_boundary; printf '%s' \"$cluster_domain$mesh_hosts\""
+        );
+        assert_eq!(bash(&script), domain, "{arguments}");
+    }
+}

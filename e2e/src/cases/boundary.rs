@@ -20,7 +20,7 @@ pub(super) const NETWORK: Case = Case {
     name: "network-closed",
     tier: Tier::Full,
     claim: "with mTLS not demanded and no authorization policy, a pod outside the mesh gets 200 from both services only \
-            without the NetworkPolicies; with them it gets no answer, and the gateway still does",
+            beside a NetworkPolicy that opens all; without that it gets no answer, and the gateway still does",
     run: |environment| Box::pin(network(environment)),
 };
 
@@ -29,7 +29,8 @@ pub(super) const EGRESS: Case = Case {
     name: "egress-closed",
     tier: Tier::Full,
     claim: "a container in custom-app's own pod gets 200 from the log agent and, from its own proxy, 502 for another \
-            address of the cluster, which answers 200 once Sidecar and NetworkPolicies are away; with these alone, nothing",
+            address of the cluster, which answers 200 once the Sidecar is away and the network open; the network alone closed, \
+            nothing",
     run: |environment| Box::pin(egress(environment)),
 };
 
@@ -46,16 +47,16 @@ async fn network(environment: &Environment) -> Outcome {
                 .to_owned(),
         ));
     }
-    let closed = cluster.network_policies();
     let permissive = json!({"mtls": {"mode": "PERMISSIVE"}});
     cluster
         .change(&cluster.peer_authentication(), &permissive)
         .await?;
-    for policy in cluster.authorization_policies().iter().chain(&closed) {
-        cluster.delete(policy).await?;
+    for policy in cluster.authorization_policies() {
+        cluster.delete(&policy).await?;
     }
+    let open = cluster.open_network().await?;
     let asks = plain_asks(cluster).await?;
-    converge::steadily("200 without any policy", CONVERGENCE, async || {
+    converge::steadily("200 with all of it open", CONVERGENCE, async || {
         for (app, ask) in &asks {
             answers(from_outside(cluster, ask).await?, 200)
                 .with_context(|| app.name().to_owned())?;
@@ -63,7 +64,7 @@ async fn network(environment: &Environment) -> Outcome {
         Ok(())
     })
     .await?;
-    put_back(cluster, &closed).await?;
+    cluster.remove(&open).await?;
     converge::steadily("no answer, but for the gateway", CONVERGENCE, async || {
         for (app, ask) in &asks {
             if let Reply::Answer(answer) = from_outside(cluster, ask).await? {
@@ -81,7 +82,7 @@ async fn network(environment: &Environment) -> Outcome {
         authorization::gets(environment, Caller::Stranger, app, path, 403).await?;
     }
     Ok(
-        "the mesh's policies off: without NetworkPolicies 200 and 200, with them no answer from either, gateway 200"
+        "the mesh's policies off: the network open 200 and 200, closed no answer from either, gateway 200"
             .to_owned(),
     )
 }
@@ -121,15 +122,14 @@ async fn egress(environment: &Environment) -> Outcome {
     get(cluster, &guest, "200 from the log agent", &log_agent, 200).await?;
     get(cluster, &guest, "502 from custom-app's proxy", &other, 502).await?;
 
-    let (sidecar, closed) = ([cluster.sidecar()], cluster.network_policies());
-    for resource in sidecar.iter().chain(&closed) {
-        cluster.delete(resource).await?;
-    }
-    get(cluster, &guest, "200 without Sidecar", &other, 200).await?;
+    let sidecar = cluster.sidecar();
+    cluster.delete(&sidecar).await?;
+    let open = cluster.open_network().await?;
+    get(cluster, &guest, "200 with all of it open", &other, 200).await?;
     put_back(cluster, &sidecar).await?;
     get(cluster, &guest, "502 with the Sidecar alone", &other, 502).await?;
-    cluster.delete(&cluster.sidecar()).await?;
-    put_back(cluster, &closed).await?;
+    cluster.delete(&sidecar).await?;
+    cluster.remove(&open).await?;
     let alone = match network {
         Network::Ignores => "the cluster's network ignores NetworkPolicies".to_owned(),
         Network::Obeys => {
@@ -144,7 +144,7 @@ async fn egress(environment: &Environment) -> Outcome {
                 },
             )
             .await?;
-            "with NetworkPolicies alone no answer".to_owned()
+            "the network alone closed, no answer".to_owned()
         }
     };
     environment.mesh.restore().await?;
@@ -152,7 +152,7 @@ async fn egress(environment: &Environment) -> Outcome {
     cluster.dismiss_guests().await?;
     kept::settled(cluster, App::CustomApp, replicas, &[guest.pod]).await?;
     Ok(format!(
-        "log agent 200; another pod 502, without Sidecar and NetworkPolicies 200, with the Sidecar alone 502; {alone}"
+        "log agent 200; another pod 502, no Sidecar and the network open 200, the Sidecar alone 502; {alone}"
     ))
 }
 
@@ -182,10 +182,7 @@ fn answers(reply: Reply, status: u16) -> Result<()> {
     Ok(())
 }
 
-/// Resources that were deleted, as they were, while the rest of the mesh stays changed.
-async fn put_back(cluster: &Cluster, resources: &[Resource]) -> Result<()> {
-    for resource in resources {
-        cluster.change(resource, &json!({})).await?;
-    }
-    Ok(())
+/// A resource that was deleted, as it was, while the rest of the mesh stays changed.
+async fn put_back(cluster: &Cluster, resource: &Resource) -> Result<()> {
+    cluster.change(resource, &json!({})).await
 }

@@ -24,14 +24,6 @@ pub enum Network {
 }
 
 impl Cluster {
-    /// Faultline's own NetworkPolicies.
-    #[must_use]
-    pub fn network_policies(&self) -> Vec<Resource> {
-        ["default-deny", "custom-app", "log-agent", "proxies"]
-            .map(|name| self.own("networkpolicies.networking.k8s.io", name))
-            .into()
-    }
-
     /// custom-app's Sidecar, which names the hosts it may call.
     #[must_use]
     pub fn sidecar(&self) -> Resource {
@@ -58,6 +50,33 @@ impl Cluster {
             namespace: self.names.namespace.clone(),
             name: name.to_owned(),
         }
+    }
+
+    /// A NetworkPolicy that opens Faultline's namespace both ways: policies add up, so beside it no other one closes
+    /// anything. It goes with the stranger's Job at the latest, also where the suite is killed.
+    ///
+    /// # Errors
+    /// When it is there already, or cannot be made.
+    pub async fn open_network(&self) -> Result<Resource> {
+        let open = self.own("networkpolicies.networking.k8s.io", "faultline-probe-open");
+        let policy = json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {
+                "name": open.name,
+                "namespace": open.namespace,
+                "labels": {"app": "faultline-probe"},
+                "ownerReferences": [self.strangers_job().await?],
+            },
+            "spec": {
+                "podSelector": {},
+                "policyTypes": ["Ingress", "Egress"],
+                "ingress": [{}],
+                "egress": [{}],
+            },
+        });
+        self.add(&open, &policy.to_string()).await?;
+        Ok(open)
     }
 
     /// Asks the network with a policy that closes a pod of the suite's own, in a namespace of its own.

@@ -120,27 +120,42 @@ impl Cluster {
         cell.get_or_try_init(async || {
             let namespace = &self.names.namespace;
             let pod = self.plant(role, namespace, service_account).await?;
-            self.open_network(role).await?;
+            self.let_in(role).await?;
             Ok(pod)
         })
         .await
     }
 
     /// Lets a probe reach the services as far as the network goes: what is to be seen is the mesh's own answer.
-    async fn open_network(&self, role: &str) -> Result<()> {
-        let (job, namespace) = (self.job(role), &self.names.namespace);
-        let owner = ["get", "job", &job, "-n", namespace];
-        let owner = self.kubectl.json(&owner).await?;
-        let uid = owner.pointer("/metadata/uid").and_then(Value::as_str);
+    async fn let_in(&self, role: &str) -> Result<()> {
+        let job = self.job(role);
         let policy = OPENING
-            .replace("NAMESPACE", namespace)
+            .replace("NAMESPACE", &self.names.namespace)
             .replace("NAME", &job)
-            .replace("UID", uid.context("a Job without a uid")?);
+            .replace("UID", &self.uid_of(&job).await?);
         self.kubectl
             .feed(&["create", "-f", "-"], &policy)
             .await
             .map(drop)
             .with_context(|| format!("opening the network for the probe {job}"))
+    }
+
+    async fn uid_of(&self, job: &str) -> Result<String> {
+        let job = ["get", "job", job, "-n", &self.names.namespace];
+        let job = self.kubectl.json(&job).await?;
+        let uid = job.pointer("/metadata/uid").and_then(Value::as_str);
+        uid.map(ToOwned::to_owned).context("a Job without a uid")
+    }
+
+    /// The stranger's Job, as the owner of what shall go with it.
+    ///
+    /// # Errors
+    /// When the stranger cannot be started.
+    pub(super) async fn strangers_job(&self) -> Result<Value> {
+        self.member(Member::Stranger).await?;
+        let name = self.job("stranger");
+        let uid = self.uid_of(&name).await?;
+        Ok(json!({"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": uid}))
     }
 
     /// The image of the probes.
@@ -410,7 +425,8 @@ mod tests {
         });
         for line in rendered
             .lines()
-            .filter(|line| !line.trim_start().starts_with('#') && !line.contains("checkov.io/"))
+            .map(str::trim_start)
+            .filter(|line| !line.starts_with('#') && !line.starts_with("checkov.io/"))
         {
             let capitals = line.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
             let left: Vec<_> = capitals.filter(|word| word.len() > 3).collect();

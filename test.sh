@@ -7,7 +7,7 @@
 #                              and the acceptance suite on a real cluster of its own (e2e/cluster); Linux with apt, as root
 #   ./test.sh --envoys         all that, and filter and local mode in every supported version of Envoy
 #   ./test.sh --only choices   deploy.sh beside another application, in each choice of a gateway and with Istio as others
-#                              install it (e2e/choices.sh), on a cluster of its own; 15 to 20 minutes, part of no other run
+#                              install it (e2e/choices.sh), on a cluster of its own; 20 minutes, part of no other run
 #   ./test.sh --only STEP      one step, or several: tools fmt clippy shell yaml doc unused filter reproducible test
 #                              deploy wasm deny console envoys fresh cluster choices
 #   ./test.sh --list           the steps

@@ -8,7 +8,7 @@
 #   ./test.sh --envoys         all that, and filter and local mode in every supported version of Envoy
 #   ./test.sh --containers     all that, and the images built in docker, podman and buildah: half an hour, once
 #   ./test.sh --only choices   deploy.sh beside another application, in each choice of a gateway and with Istio as others
-#                              install it (e2e/choices.sh), on a cluster of its own; 15 to 20 minutes, part of no other run
+#                              install it (e2e/choices.sh), on a cluster of its own; 20 minutes, part of no other run
 #   ./test.sh --only STEP      one step, or several: tools fmt clippy shell yaml scan doc unused filter reproducible
 #                              test deploy arm64 wasm deny console envoys containers fresh cluster choices
 #   ./test.sh --list           the steps

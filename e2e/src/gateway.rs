@@ -80,7 +80,7 @@ impl Gateway {
             .with_context(|| format!("GET {}", self.url(path)))
     }
 
-    /// Makes a request of exactly these bytes. A target for [`ANY_HOST`] is one for the gateway's name, where it has one:
+    /// Makes a request of exactly these bytes. A target for `ANY_HOST` is one for the gateway's name, where it has one:
     /// it serves no other.
     ///
     /// # Errors

@@ -186,10 +186,13 @@ module_is_loaded() {
     grep -q '^faultline_unknown_routes_total'
 }
 
-# What differs from one choice of a gateway to another. No kind that holds data is among them.
-chosen_kinds='deployments.apps services serviceaccounts poddisruptionbudgets.policy networkpolicies.networking.k8s.io gateways.networking.istio.io
-  virtualservices.networking.istio.io envoyfilters.networking.istio.io authorizationpolicies.security.istio.io
-  gateways.gateway.networking.k8s.io httproutes.gateway.networking.k8s.io wasmplugins.extensions.istio.io'
+# What differs from one choice of a gateway to another: kinds of Kubernetes' own, and kinds that are there by their
+# definitions. None of them holds data.
+own_kinds='deployments.apps services serviceaccounts poddisruptionbudgets.policy networkpolicies.networking.k8s.io'
+defined_kinds='gateways.networking.istio.io virtualservices.networking.istio.io envoyfilters.networking.istio.io
+  authorizationpolicies.security.istio.io gateways.gateway.networking.k8s.io httproutes.gateway.networking.k8s.io
+  wasmplugins.extensions.istio.io'
+chosen_kinds="$own_kinds $defined_kinds"
 
 # prune FILE: takes away what is Faultline's and not in the file, which has been applied: what another choice has left,
 # also one whose run was killed. Sets pruned.
@@ -215,16 +218,12 @@ prune() {
 
 # What there is of these kinds: in Faultline's namespace, and of plugins anywhere.
 find_chosen() {
-  local kind definitions kinds='' selector="$part_of,app.kubernetes.io/instance=$namespace"
+  local kind definitions kinds=${own_kinds// /,} selector="$part_of,app.kubernetes.io/instance=$namespace"
   definitions=" $(ask get crds -o 'jsonpath={.items[*].metadata.name}') "
-  for kind in $chosen_kinds; do
-    case $kind in
-      networkpolicies.networking.k8s.io) ;;
-      *.*.*) [[ $definitions == *" $kind "* ]] || continue ;;
-    esac
-    kinds+=",$kind"
+  for kind in $defined_kinds; do
+    if [[ $definitions == *" $kind "* ]]; then kinds+=",$kind"; fi
   done
-  ask -n "$namespace" get "${kinds#,}" -l "$selector" -o "go-template=$identity_template"
+  ask -n "$namespace" get "$kinds" -l "$selector" -o "go-template=$identity_template"
   find_plugins
 }
 

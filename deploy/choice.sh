@@ -4,26 +4,26 @@
 
 own_gateway=faultline-gateway
 
-# Sets gateway, host and gateway_api as they hold for this run.
+# Sets gateway, host, gateway_api and istio_revision as they hold for this run.
 find_choice() {
+  if [ "$namespace_state" = ours ]; then recall_choice; fi
+  # Istio takes a Gateway of the Gateway API for a Service of its own namespace only.
+  if [ "$gateway_api" = true ]; then gateway=own; fi
+  if [ "$host" = '*' ]; then host=''; fi
+}
+
+# The last run's, unless this one has made its own.
+recall_choice() {
   local found noted_gateway noted_host noted_api noted_revision
-  [ "$namespace_state" = ours ] || { default_choice; return; }
   found=$(ask get namespace "$namespace" -o 'jsonpath={.metadata.annotations.faultline/gateway}{"\n"}{.metadata.annotations.faultline/host}{"\n"}{.metadata.annotations.faultline/gateway-api}{"\n"}{.metadata.annotations.faultline/istio-revision}{"\n"}.')
   { read -r noted_gateway; read -r noted_host; read -r noted_api; read -r noted_revision; } <<<"$found"
   case $mode in
     deploy|dry-run)
       istio_revision=${istio_revision:-$noted_revision}
-      if [ -n "$gateway$host" ] || [ "$gateway_api" = true ]; then default_choice; return; fi ;;
+      if [ -n "$gateway$host" ] || [ "$gateway_api" = true ]; then return; fi ;;
     *) istio_revision=$noted_revision ;;
   esac
   gateway=$noted_gateway host=$noted_host gateway_api=${noted_api:-false}
-  default_choice
-}
-
-# Istio takes a Gateway of the Gateway API for a Service of its own namespace only.
-default_choice() {
-  if [ "$gateway_api" = true ]; then gateway=own; fi
-  if [ "$host" = '*' ]; then host=''; fi
 }
 
 # The choice as annotations of Faultline's namespace, each with a comma before it.
@@ -85,7 +85,6 @@ find_gateway_accounts() {
 
 # What the gateway must be, where Istio is there already.
 check_gateway() {
-  local others
   case $gateway in
     own) return ;;
     */*)

@@ -136,10 +136,7 @@ check_gateway_is_free() {
   [ -n "$neighbours" ] || return 0
   [ -n "$host" ] || die_shared
   local taken
-  taken=$(awk -v host="$host" '{
-    text = $0; sub(/^[^(]*\(/, "", text); sub(/\)$/, "", text); n = split(text, hosts, " ")
-    for (i = 1; i <= n; i++) {sub(/^.*\//, "", hosts[i]); if (hosts[i] == host) {print; next}}
-  }' <<<"$neighbours")
+  taken=$(printf '%s\n' "$neighbours" | sed 's/ (\(.*\))$/|||\1/' | with_host | sed 's/|||\(.*\)$/ (\1)/')
   [ -z "$taken" ] || die "the host $host is served to others: $(listed 5 <<<"$taken")" "Name another: --host NAME"
 }
 

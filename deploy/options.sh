@@ -137,10 +137,15 @@ check_values() {
   check_choice
   [[ $timeout =~ ^([1-9][0-9]{0,4})s?$ ]] || refuse "the timeout \"$timeout\" must be a number of seconds, 1 to 99999"
   timeout=${timeout%s}
-  if [ -n "$istio_config" ] && { [ ! -f "$istio_config" ] || [ ! -r "$istio_config" ]; }; then
-    refuse "the Istio configuration $istio_config cannot be read"
-  fi
-  case $istio_config in ''|/*) ;; *) istio_config=$PWD/$istio_config ;; esac
+  check_file istio_config "the Istio configuration"
+}
+
+# check_file VARIABLE WHAT: the file that it names, if any, can be read. From then on it is named from the root.
+check_file() {
+  local file=${!1}
+  [ -n "$file" ] || return 0
+  if [ ! -f "$file" ] || [ ! -r "$file" ]; then refuse "$2 $file cannot be read"; fi
+  case $file in /*) ;; *) printf -v "$1" '%s' "$PWD/$file" ;; esac
 }
 
 # What decides how images are built, and how they are pulled.
@@ -158,10 +163,7 @@ check_build_options() {
     refuse "the secret \"$pull_secret\" is not of the form NAME or NAMESPACE/NAME"
   pull_secret_source=${BASH_REMATCH[2]} pull_secret=${BASH_REMATCH[4]}
   [ -n "$pull_secret" ] || [ -z "$pull_secret_source" ] || refuse "the secret \"$pull_secret_source/\" lacks its name"
-  if [ -n "$registry_ca" ] && { [ ! -f "$registry_ca" ] || [ ! -r "$registry_ca" ]; }; then
-    refuse "the certificates $registry_ca cannot be read"
-  fi
-  case $registry_ca in ''|/*) ;; *) registry_ca=$PWD/$registry_ca ;; esac
+  check_file registry_ca "the certificates"
 }
 
 check_choice() {

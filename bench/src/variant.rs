@@ -232,16 +232,17 @@ pub(crate) fn all(peers: &[&'static Peer]) -> Vec<Variant> {
                 Guard::Lua,
                 Guard::Faultline,
                 Guard::FaultlineModule,
-                Guard::ModuleIdle,
             ] {
-                if guard == Guard::ModuleIdle && (routes, path) != (ROUTES[0], Kind::Allowed) {
-                    continue;
-                }
                 let setup = Setup::plain(guard, routes);
                 variants.push(Variant { setup, path });
             }
-            if path == Kind::Observed && routes == ROUTES[0] {
-                let guard = Guard::FaultlineLabels;
+            // What one kind of path shows, on the smallest table.
+            let once = match (path, routes == ROUTES[0]) {
+                (Kind::Allowed, true) => Some(Guard::ModuleIdle),
+                (Kind::Observed, true) => Some(Guard::FaultlineLabels),
+                _ => None,
+            };
+            if let Some(guard) = once {
                 let setup = Setup::plain(guard, routes);
                 variants.push(Variant { setup, path });
             }

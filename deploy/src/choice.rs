@@ -13,11 +13,7 @@ cat "$standin/$1" 2>/dev/null || true
 "#;
 
 fn standin(files: &[(&str, &str)]) -> StandIn {
-    let standin = StandIn::new(FILES);
-    for (name, printed) in files {
-        std::fs::write(standin.file(name), printed).expect("a file");
-    }
-    standin
+    StandIn::with_files(FILES, files)
 }
 
 const SHOW: &str =

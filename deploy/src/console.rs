@@ -36,6 +36,15 @@ pub(crate) fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// It refuses this as wrong usage, in this sentence.
+pub(crate) fn refused_as_usage(arguments: &[&str], environment: &[(&str, &str)], sentence: &str) {
+    let output = deploy(NO_CLUSTER, arguments, environment);
+    let told = told(&output);
+    let asked = format!("{arguments:?} {environment:?}: {told}");
+    assert_eq!(output.status.code(), Some(2), "{asked}");
+    assert!(told.contains(sentence), "{asked}");
+}
+
 #[test]
 fn wrong_usage_is_named() {
     for (arguments, sentence) in [
@@ -109,10 +118,7 @@ fn wrong_usage_is_named() {
             "--status and --delete do not go together",
         ),
     ] {
-        let output = deploy(NO_CLUSTER, &arguments, &[]);
-        let told = told(&output);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
-        assert!(told.contains(sentence), "{arguments:?}: {told}");
+        refused_as_usage(&arguments, &[], sentence);
     }
 }
 
@@ -142,13 +148,7 @@ fn the_environment_is_read_and_checked_alike() {
             "/nowhere.yaml cannot be read",
         ),
     ] {
-        let output = deploy(NO_CLUSTER, &[], &[(name, value)]);
-        assert_eq!(output.status.code(), Some(2), "{name}");
-        assert!(
-            told(&output).contains(sentence),
-            "{name}: {}",
-            told(&output)
-        );
+        refused_as_usage(&[], &[(name, value)], sentence);
     }
     let output = deploy(NO_CLUSTER, &["--status"], &[("FAULTLINE_DELETE", "true")]);
     assert!(

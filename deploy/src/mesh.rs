@@ -14,11 +14,7 @@ cat "$standin/$1" 2>/dev/null || true
 "#;
 
 fn standin(files: &[(&str, &str)]) -> StandIn {
-    let standin = StandIn::new(FILES);
-    for (name, printed) in files {
-        std::fs::write(standin.file(name), printed).expect("a file");
-    }
-    standin
+    StandIn::with_files(FILES, files)
 }
 
 /// The label and the control plane for these webhooks, NAME|REVISION|TAG|default.

@@ -1,8 +1,8 @@
 //! What deploy.sh lays over `istio/`: digests, another namespace, another gateway.
 
-use crate::manifest::{Manifests, kustomize, root};
+use crate::manifest::{Manifests, bash, kustomize, root};
 use serde_json::{Value, json};
-use std::{fs, process::Command};
+use std::fs;
 
 const DIGEST: &str = "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
@@ -19,34 +19,18 @@ fn overlay(variables: &str) -> Manifests {
     fs::create_dir_all(&parent).expect("a folder");
     let folder = tempfile::tempdir_in(parent).expect("a folder");
     let overlay = folder.path().join("overlay");
-    let output = Command::new("bash")
-        .args([
-            "-euc",
-            &format!(
-                "for part in cluster mesh choice boundary apply; do . deploy/$part.sh; done
-                 gateway='' host='' gateway_api=false istio_revision='' pull_secret=''
-                 istio_namespace=control istio_version=1.31 cluster_domain=cluster.example mesh_hosts=''
-                 {variables}
-                 write_overlay \"$1\" \"$namespace\""
-            ),
-            "bash",
-        ])
-        .arg(&overlay)
-        .current_dir(root())
-        .env("namespace", "elsewhere")
-        .envs(["custom_app", "log_agent", "e2e", "filter"].map(|name| {
-            (
-                format!("image_{name}"),
-                format!("registry.example:5000/team/faultline/{name}@{DIGEST}"),
-            )
-        }))
-        .output()
-        .expect("bash");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    bash(&format!(
+        "for part in cluster mesh choice boundary apply; do . deploy/$part.sh; done
+         namespace=elsewhere
+         for name in custom_app log_agent e2e filter; do
+           printf -v image_$name %s registry.example:5000/team/faultline/$name@{DIGEST}
+         done
+         gateway='' host='' gateway_api=false istio_revision='' pull_secret=''
+         istio_namespace=control istio_version=1.31 cluster_domain=cluster.example mesh_hosts=''
+         {variables}
+         write_overlay '{}' \"$namespace\"",
+        overlay.display()
+    ));
     kustomize(&overlay)
 }
 

@@ -23,6 +23,15 @@ impl StandIn {
         Self(folder)
     }
 
+    /// The same, with these files beside it: names and contents.
+    pub(crate) fn with_files(program: &str, files: &[(&str, &str)]) -> Self {
+        let standin = Self::new(program);
+        for (name, content) in files {
+            fs::write(standin.file(name), content).expect("a file");
+        }
+        standin
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.0.path()
     }

@@ -1,18 +1,11 @@
 //! A container of the suite's inside a pod of an application: an ephemeral one, which shares the pod's network and so
 //! calls as the application does. It cannot be taken out again, so the pod is replaced afterwards.
 
-use std::time::{Duration, Instant};
-
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use super::{Cluster, Pod};
+use super::{Cluster, Pod, probes};
 use crate::part::App;
-
-/// As long as a first pull of the image may take.
-const START: Duration = Duration::from_secs(120);
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// A container of the suite's, and the pod it is in.
 #[derive(Clone, Debug)]
@@ -61,18 +54,15 @@ impl Cluster {
             )
             .await
             .with_context(|| format!("putting a container into {}", pod.name))?;
-        let deadline = Instant::now() + START;
-        while !is_running(&self.pod_manifest(&pod).await?, &container) {
-            if Instant::now() >= deadline {
-                bail!(
-                    "the container {container} in {} does not start: `kubectl -n {} describe pod {}`",
-                    pod.name,
-                    pod.namespace,
-                    pod.name
-                );
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
+        let late = format!(
+            "the container {container} in {} does not start: `kubectl -n {} describe pod {}`",
+            pod.name, pod.namespace, pod.name
+        );
+        probes::started(&late, async || {
+            let manifest = self.pod_manifest(&pod).await?;
+            Ok(is_running(&manifest, &container).then_some(()))
+        })
+        .await?;
         Ok(Guest { pod, container })
     }
 

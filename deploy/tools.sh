@@ -6,8 +6,11 @@
 #   rust        cargo and rustc, by rustup or complete without it (rust.sh); needs rust_parts
 #   pip         Python's module
 #   container   buildah, podman or docker, whichever works; sets container_tool
+#   buildah, podman, docker   that one, if it works
 #   chromium    whichever browser of that kind there is; sets browser
 # Written with a question mark, kubectl?, it may be missing.
+
+otherwise=''         # what the caller knows to do without them
 
 oldest_kubectl=1.28   # one minor version below the oldest cluster, as Kubernetes supports it
 
@@ -28,7 +31,7 @@ provide() {
       look "$@"
     fi
   fi
-  [ ${#missing[@]} -eq 0 ] || die "$(not_installed "${absent[@]}")" "$(advice "${absent[@]}")"
+  [ ${#missing[@]} -eq 0 ] || die "$(not_installed "${absent[@]}")" "$(advice "${absent[@]}")$otherwise"
 }
 
 # look TOOL...: sets absent, and missing: those of them that are needed.
@@ -46,16 +49,17 @@ is_there() {
   case $1 in
     rust) command -v rustup >/dev/null || rust_is_complete "${rust_parts[@]+"${rust_parts[@]}"}" ;;
     pip) python3 -m pip --version >/dev/null 2>&1 ;;
-    container) find_container_tool ;;
+    container) find_container_tool buildah podman docker ;;
+    buildah|podman|docker) find_container_tool "$1" ;;
     chromium) find_browser ;;
     kubectl) command -v kubectl >/dev/null && at_least "$(kubectl_version)" "$oldest_kubectl" ;;
     *) command -v "$1" >/dev/null ;;
   esac
 }
 
-# Of the container tools that are there, not every one works: a docker client without a daemon does not.
+# find_container_tool TOOL...: of those that are there, not every one works: a docker client without a daemon does not.
 find_container_tool() {
-  for container_tool in buildah podman docker; do
+  for container_tool in "$@"; do
     ! { command -v "$container_tool" && "$container_tool" info; } >/dev/null 2>&1 || return 0
   done
   container_tool=''
@@ -110,18 +114,21 @@ sort_out() {
 # Prints nothing where the system has no package for it.
 package_of() {
   case $system:$1 in
-    :*|brew:cc|brew:musl-gcc|brew:chromium|brew:debootstrap|*:go) ;;
+    :*|brew:cc|brew:chromium|brew:debootstrap|*:go) ;;
     # Beside a distribution's cargo, rustup's own installer is the one that removes nothing.
     *:rust) if [ "$system" = apt-get ] && ! command -v cargo >/dev/null; then printf rustup; fi ;;
     apt-get:cc) printf build-essential ;;
     dnf:cc) printf gcc ;;
     brew:python3|brew:pip) printf python ;;
     *:pip) printf python3-pip ;;
-    apt-get:musl-gcc) printf musl-tools ;;
+    apt-get:qemu-aarch64-static|dnf:qemu-aarch64-static) printf qemu-user-static ;;
+    *:qemu-aarch64-static) ;;
     brew:kubectl) printf kubernetes-cli ;;
     *:kubectl) printf kubernetes-client ;;
     brew:container) printf podman ;;
     *:container) printf buildah ;;
+    apt-get:docker) printf docker.io ;;
+    dnf:docker) printf moby-engine ;;
     dnf:shellcheck) printf ShellCheck ;;
     *) printf '%s' "$1" ;;
   esac
@@ -163,6 +170,7 @@ in_words() {
     cc) printf 'a C compiler' ;;
     pip) printf "Python's pip" ;;
     container) printf 'a container tool that works (buildah, podman or docker)' ;;
+    buildah|podman|docker) printf 'a %s that works' "$1" ;;
     kubectl) if command -v kubectl >/dev/null; then printf 'kubectl %s or newer' "$oldest_kubectl"; else printf kubectl; fi ;;
     chromium) printf 'Chromium' ;;
     go) printf 'Go' ;;
@@ -203,7 +211,6 @@ home_of() {
     kubectl) printf 'https://kubernetes.io/docs/tasks/tools/' ;;
     go) printf 'https://go.dev/doc/install' ;;
     container) printf 'https://podman.io/docs/installation' ;;
-    musl-gcc) printf 'it links the services, on Linux; what was built there is deployed with --skip-build' ;;
     pip) printf 'https://pip.pypa.io/en/stable/installation/' ;;
     *) printf "your system's packages have it" ;;
   esac

@@ -8,7 +8,7 @@ use std::time::Duration;
 use faultline_service_testing::disk::Disk;
 use faultline_service_testing::eventually;
 use faultline_service_testing::hop::{Hop, Mode};
-use faultline_service_testing::process::{Service, Signal, binary};
+use faultline_service_testing::process::{Service, Signal, binary, command};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -35,7 +35,7 @@ impl Agent {
     }
 
     fn command(directory: &Path) -> Command {
-        let mut command = Command::new(binary("log-agent"));
+        let mut command = command(binary("log-agent"));
         command
             .args([
                 "--listen",
@@ -95,7 +95,7 @@ impl Agent {
 }
 
 fn app(hop: &Hop, data_dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_custom-app"));
+    let mut command = command(env!("CARGO_BIN_EXE_custom-app"));
     command
         .args([
             "--listen",
@@ -515,7 +515,7 @@ async fn bad_flags_are_refused_by_name() {
         ("--outbox-bytes", "-1"),
         ("--colour", "red"),
     ] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_custom-app"));
+        let mut command = command(env!("CARGO_BIN_EXE_custom-app"));
         let output = command
             .arg(format!("{flag}={value}"))
             .output()
@@ -527,7 +527,7 @@ async fn bad_flags_are_refused_by_name() {
             "{flag}"
         );
     }
-    let mut command = Command::new(env!("CARGO_BIN_EXE_custom-app"));
+    let mut command = command(env!("CARGO_BIN_EXE_custom-app"));
     let output = command
         .env("CUSTOM_APP_LISTEN", "nowhere")
         .output()

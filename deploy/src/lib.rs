@@ -3,7 +3,15 @@
 //! file; here stands what several of them must say together.
 
 #[cfg(test)]
+mod architectures;
+#[cfg(test)]
+mod boundary;
+#[cfg(test)]
 mod checks;
+#[cfg(test)]
+mod choice;
+#[cfg(test)]
+mod components;
 #[cfg(test)]
 mod console;
 #[cfg(test)]
@@ -15,6 +23,8 @@ mod machine;
 #[cfg(test)]
 mod manifest;
 #[cfg(test)]
+mod mesh;
+#[cfg(test)]
 mod neighbours;
 #[cfg(test)]
 mod overlay;
@@ -22,6 +32,8 @@ mod overlay;
 mod plugins;
 #[cfg(test)]
 mod portable;
+#[cfg(test)]
+mod pull_secret;
 #[cfg(test)]
 mod push_filter;
 #[cfg(test)]

@@ -85,7 +85,7 @@ impl Machine {
             r#"echo "apt-get $*" >>"$home/ran"
 case $1 in install) ;; *) exit ;; esac
 for argument in "$@"; do
-  case $argument in install|-*) continue ;; build-essential) argument=cc ;; musl-tools) argument=musl-gcc ;;
+  case $argument in install|-*) continue ;; build-essential) argument=cc ;;
     kubernetes-client) argument=kubectl ;; esac
   printf '#!/usr/bin/env bash\n' >"$home/bin/$argument"
   chmod 755 "$home/bin/$argument"
@@ -120,7 +120,7 @@ done"#,
             die() { printf '%s\n' "$@" >&2; exit 1; }
             note() { printf 'note: %s\n' "$1"; }
             quietly() { "$@" >/dev/null; }
-            . "$root/deploy/tools.sh"; . "$root/deploy/rust.sh"; . "$root/deploy/requirements.sh""#;
+            . "$root/deploy/tools.sh"; . "$root/deploy/platforms.sh"; . "$root/deploy/rust.sh"; . "$root/deploy/requirements.sh""#;
         self.command("bash")
             .args(["-euo", "pipefail", "-c"])
             .arg(format!(

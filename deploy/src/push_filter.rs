@@ -1,22 +1,20 @@
-//! `deploy.sh push-filter`: its refusals, what it prints, and the form of the artifact. That Istio pulls and
-//! runs what it pushes is in the acceptance suite.
+//! `deploy.sh push-filter`: its refusals and what it prints. That Istio pulls and runs what it pushes is in the
+//! acceptance suite.
 
 use crate::{
-    console::{NO_CLUSTER, deploy, told},
+    console::{NO_CLUSTER, deploy, refused_as_usage, told},
     manifest::{Manifests, root},
 };
 use faultline_filter_core::{Config, Fallback};
-use serde_json::{Value, json};
-use std::{fs, path::Path, process::Command};
+use serde_json::json;
+use std::process::Command;
 
 const DIGEST: &str = "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
-/// Runs a function of the script and returns what it prints.
-fn call(function: &str, arguments: &[&Path]) -> String {
-    let parts = "cd \"$root\"; . deploy/images.sh; . deploy/push-filter.sh";
+/// What the script prints for a filter that was pushed.
+fn printed() -> Manifests {
     let output = Command::new("bash")
-        .args(["-euc", &format!("{parts}; {function} \"$@\""), "bash"])
-        .args(arguments)
+        .args(["-euc", ". \"$root/deploy/push-filter.sh\"; wasmplugin"])
         .env("root", root())
         .env(
             "image_filter",
@@ -25,7 +23,7 @@ fn call(function: &str, arguments: &[&Path]) -> String {
         .output()
         .expect("bash");
     assert!(output.status.success(), "{}", told(&output));
-    String::from_utf8(output.stdout).expect("UTF-8")
+    Manifests::parse(&String::from_utf8(output.stdout).expect("UTF-8"))
 }
 
 #[test]
@@ -66,10 +64,7 @@ fn wrong_usage_is_named() {
         ),
         (vec!["--tag=v1"], "--tag is an option of push-filter"),
     ] {
-        let output = deploy(NO_CLUSTER, &arguments, &[]);
-        let told = told(&output);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
-        assert!(told.contains(sentence), "{arguments:?}: {told}");
+        refused_as_usage(&arguments, &[], sentence);
     }
     let output = deploy(NO_CLUSTER, &["push-filter"], &[("FAULTLINE_AS", "tarball")]);
     assert!(
@@ -105,8 +100,10 @@ fn help_names_every_option() {
     for option in [
         "--registry",
         "--insecure-registry",
+        "--registry-ca",
         "--as",
         "--tag",
+        "--build",
         "--help",
     ] {
         assert!(help.contains(&format!("  {option}")), "{option}");
@@ -117,7 +114,7 @@ fn help_names_every_option() {
 /// Applied unread, at a gateway of somebody's, it must refuse nothing.
 #[test]
 fn the_printed_plugin_is_sound_and_harmless() {
-    let printed = Manifests::parse(&call("wasmplugin", &[]));
+    let printed = printed();
     let plugin = printed.one("WasmPlugin", "faultline");
     assert_eq!(
         plugin.text("/spec/url"),
@@ -131,46 +128,4 @@ fn the_printed_plugin_is_sound_and_harmless() {
     let config = serde_json::to_vec(plugin.get("/spec/pluginConfig")).expect("JSON");
     let config = Config::parse(&config).expect("a configuration that the filter takes");
     assert_eq!(config.fallback, Fallback::Observe);
-}
-
-/// What Istio's agent asks of an artifact: exactly two layers, one of the module's media type.
-#[test]
-fn an_artifact_has_the_form_that_istio_takes() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (layout, module) = (folder.path().join("layout"), folder.path().join("m"));
-    fs::write(&module, b"\0asm and so on").expect("a file");
-    let digest = call("lay_out_artifact", &[&layout, &module]);
-
-    let blob = |digest: &str| {
-        let name = digest.strip_prefix("sha256:").expect("a digest");
-        fs::read(layout.join("blobs/sha256").join(name)).expect("a blob")
-    };
-    let json = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).expect("JSON");
-    let index = json(&fs::read(layout.join("index.json")).expect("an index"));
-    assert_eq!(index["manifests"][0]["digest"], digest);
-    let manifest = json(&blob(&digest));
-    assert_eq!(
-        manifest["mediaType"],
-        "application/vnd.oci.image.manifest.v1+json"
-    );
-    let layers = manifest["layers"].as_array().expect("layers");
-    assert_eq!(layers.len(), 2);
-    for layer in layers {
-        let content = blob(layer["digest"].as_str().expect("a digest"));
-        assert_eq!(layer["size"], content.len());
-        if layer["mediaType"] == "application/vnd.module.wasm.content.layer.v1+wasm" {
-            assert_eq!(content, b"\0asm and so on");
-        } else {
-            assert_eq!(
-                layer["mediaType"],
-                "application/vnd.module.wasm.config.v1+json"
-            );
-            assert_eq!(json(&content)["type"], "envoy_proxy");
-        }
-    }
-    assert_eq!(
-        call("lay_out_artifact", &[&folder.path().join("again"), &module]),
-        digest,
-        "the same module, the same digest"
-    );
 }

@@ -23,6 +23,15 @@ impl StandIn {
         Self(folder)
     }
 
+    /// The same, with these files beside it: names and contents.
+    pub(crate) fn with_files(program: &str, files: &[(&str, &str)]) -> Self {
+        let standin = Self::new(program);
+        for (name, content) in files {
+            fs::write(standin.file(name), content).expect("a file");
+        }
+        standin
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.0.path()
     }
@@ -34,8 +43,12 @@ impl StandIn {
     /// A bash that has the parts of deploy.sh and then runs `script`, its input open and its output kept.
     pub(crate) fn start(&self, script: &str) -> Child {
         let parts = "
-            for part in console cluster lock neighbours preflight images istio users; do . deploy/$part.sh; done
-            namespace=faultline mode=deploy timeout=60 context=standin";
+            for part in console platforms cluster mesh choice lock registry neighbours preflight images pull-secret istio users boundary apply delete; do
+              . deploy/$part.sh
+            done
+            namespace=faultline mode=deploy timeout=60 context=standin registry='' registry_ca='' pull_secret=''
+            pull_secret_source='' architectures=() gateway='' host='' gateway_api=false istio_revision=''
+            namespace_state=ours";
         let path = std::env::var("PATH").expect("a PATH");
         Command::new("bash")
             .args(["-euo", "pipefail", "-c", &format!("{parts}\n{script}")])

@@ -70,12 +70,12 @@ fn root_with_apt_installs_and_says_so() {
     let machine = Machine::new(&["curl"]).root();
     machine.with_apt("kubernetes-client 1.32.3+ds-2");
     assert_eq!(
-        machine.does("provide curl cc musl-gcc kubectl"),
-        "note: installing with apt: build-essential musl-tools kubernetes-client\n"
+        machine.does("provide curl cc python3 kubectl"),
+        "note: installing with apt: build-essential python3 kubernetes-client\n"
     );
     assert_eq!(
         machine.ran(),
-        "apt-get update -qq\napt-get install -y -qq --no-install-recommends --no-remove build-essential musl-tools \
+        "apt-get update -qq\napt-get install -y -qq --no-install-recommends --no-remove build-essential python3 \
          kubernetes-client\n"
     );
 }
@@ -193,15 +193,12 @@ fn each_way_in_asks_for_its_own_tools() {
             "mode=local ENVOY=/opt/envoy",
             "rust cc\nwasm32-unknown-unknown\n",
         ),
+        ("mode=push-filter builder=container", "curl container\n"),
         (
-            "mode=push-filter form=image",
-            "curl rust cc container\nwasm32-unknown-unknown\n",
+            "mode=deploy skip_build=false builder=podman",
+            "kubectl curl podman\n",
         ),
-        (
-            "mode=push-filter form=artifact",
-            "curl rust cc skopeo\nwasm32-unknown-unknown\n",
-        ),
-        ("mode=deploy skip_build=true", "kubectl curl\n"),
+        ("mode=deploy skip_build=true builder=rust", "kubectl curl\n"),
         ("mode=status", "kubectl curl\n"),
         ("mode=delete", "kubectl\n"),
         ("mode=dry-run", "kubectl\n"),
@@ -212,16 +209,62 @@ fn each_way_in_asks_for_its_own_tools() {
             "{settings}"
         );
     }
-    for (machine_name, target) in [
-        ("x86_64", "x86_64-unknown-linux-musl"),
-        ("aarch64", "aarch64-unknown-linux-musl"),
+    for (system, machine_name, target) in [
+        ("Linux", "x86_64", " x86_64-unknown-linux-musl"),
+        ("Linux", "aarch64", " aarch64-unknown-linux-musl"),
+        // What runs on a Mac itself is a Mac's.
+        ("Darwin", "arm64", ""),
     ] {
-        machine.with("uname", &format!("echo {machine_name}"));
-        assert_eq!(
-            machine.does(&format!("mode=deploy skip_build=false; {asked}")),
-            format!("kubectl curl rust cc musl-gcc container\nwasm32-unknown-unknown {target}\n")
+        machine.with(
+            "uname",
+            &format!("case $1 in -m) echo {machine_name} ;; *) echo {system} ;; esac"),
         );
+        for (mode, tools) in [
+            ("deploy skip_build=false", "kubectl curl"),
+            ("push-filter", "curl"),
+        ] {
+            assert_eq!(
+                machine.does(&format!("mode={mode} builder=rust; {asked}")),
+                format!("{tools} rust cc python3 pip\nwasm32-unknown-unknown{target}\n")
+            );
+        }
     }
+    assert_eq!(
+        machine.refuses("mode=deploy skip_build=false builder=docker; requirements"),
+        "--build docker needs Linux, since what it builds for Linux runs on this machine, too\nWithout --build, Rust on \
+         this machine builds all of it.\n"
+    );
+}
+
+/// Whoever has no Rust may have a container tool.
+#[test]
+fn without_rust_the_container_is_named() {
+    let machine = Machine::new(&["curl", "kubectl"]);
+    let said = machine.refuses("mode=deploy skip_build=false builder=rust; requirements");
+    assert!(
+        said.ends_with(
+            "Or build in a container, with docker, podman or buildah: --build container\n"
+        ),
+        "{said}"
+    );
+}
+
+/// The one that is asked for, not the first that works.
+#[test]
+fn a_container_tool_can_be_chosen() {
+    let machine = Machine::new(&["buildah", "docker", "curl", "kubectl"]);
+    machine.with("podman", "exit 1");
+    let line = "mode=deploy skip_build=false; requirements; printf %s \"$container_tool\"";
+    assert_eq!(machine.does(&format!("builder=docker; {line}")), "docker");
+    assert_eq!(
+        machine.does(&format!("builder=container; {line}")),
+        "buildah"
+    );
+    assert!(
+        machine
+            .refuses(&format!("builder=podman; {line}"))
+            .starts_with("a podman that works is not installed\n")
+    );
 }
 
 /// Rust as rustup shows it: rustc finds a toolchain once `rustup toolchain install` has brought it, with the targets
@@ -252,7 +295,8 @@ case $*  in
 esac"#;
 
 const INSTALL: &str = "rustup toolchain install 1.95.0 --profile minimal --no-self-update --component clippy \
-    --component rustfmt --target wasm32-unknown-unknown --target x86_64-unknown-linux-musl --target aarch64-unknown-linux-gnu";
+    --component rustfmt --target wasm32-unknown-unknown --target x86_64-unknown-linux-musl --target \
+    aarch64-unknown-linux-musl --target aarch64-unknown-linux-gnu";
 
 /// The toolchain of the file, named in full: neither RUSTUP_AUTO_INSTALL nor an old rustup matters.
 #[test]
@@ -274,11 +318,11 @@ fn a_toolchain_without_its_targets_is_mended() {
     let machine = Machine::new(&[]);
     with_rustup(&machine);
     fs::create_dir(machine.home().join("sysroot")).expect("a folder");
-    machine.does("rust_parts=(aarch64-unknown-linux-musl); provide rust; bring_rust");
+    machine.does("rust_parts=(riscv64gc-unknown-linux-musl); provide rust; bring_rust");
     assert_eq!(
         machine.ran(),
-        format!("{INSTALL} --target aarch64-unknown-linux-musl\n"),
-        "this machine's target too, which the file does not name"
+        format!("{INSTALL} --target riscv64gc-unknown-linux-musl\n"),
+        "a target too, which the file does not name"
     );
 }
 

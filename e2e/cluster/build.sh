@@ -11,7 +11,7 @@ build() {
 }
 
 packages() {
-  local need=(containerd runc containernetworking-plugins docker-registry buildah skopeo etcd-server debootstrap
+  local need=(containerd runc containernetworking-plugins docker-registry buildah etcd-server debootstrap
               iptables ipset conntrack ethtool socat iproute2 openssl)
   dpkg -s "${need[@]}" >/dev/null 2>&1 && return
   command -v apt-get >/dev/null || die 1 "needs a Debian-like system, or these installed by hand: ${need[*]}"
@@ -27,18 +27,18 @@ unavailable() {  # unavailable LOG WHAT
 
 in_components() { (cd "$here/components" && GOFLAGS=-mod=readonly CGO_ENABLED=0 "$@"); }
 
-# Kubernetes, Istio and CoreDNS are Go packages: compiled here, since their release downloads are not
-# packages. One module and one build, because their common dependencies then compile once.
+# Kubernetes, Istio, CoreDNS and kube-network-policies are Go packages: compiled here, since their release downloads
+# are not packages. One module and one build, because their common dependencies then compile once.
 components() {
   local sum; sum=$(cat "$here"/components/go.{mod,sum} "$here"/components/*/main.go <<<"$kubernetes_version $istio_version" - | sha256sum)
   [ "$sum" != "$(cat "$home/components.sum" 2>/dev/null)" ] || return 0
   say "downloading the components' sources"
-  in_components go list -deps ./coredns ./pause tool >/dev/null 2>"$log/download.log" || unavailable download "the components' sources"
+  in_components go list -deps ./coredns ./pause ./netpol tool >/dev/null 2>"$log/download.log" || unavailable download "the components' sources"
   say "compiling the components: 8 to 15 minutes on 2 cores, once"
   local started=$SECONDS code=0 build ticker kubernetes=k8s.io/component-base/version istio=istio.io/istio/pkg/version
   in_components go build -trimpath -o "$bin/" -ldflags "-s -w \
     -X $kubernetes.gitVersion=v$kubernetes_version -X $kubernetes.gitMajor=1 -X $kubernetes.gitMinor=36 \
-    -X $istio.buildVersion=$istio_version -X $istio.buildTag=$istio_version" ./coredns ./pause tool &
+    -X $istio.buildVersion=$istio_version -X $istio.buildTag=$istio_version" ./coredns ./pause ./netpol tool &
   build=$!
   while sleep 60 >/dev/null 2>&1; do say "  … $(((SECONDS - started) / 60)) min"; done &
   ticker=$!
@@ -115,5 +115,5 @@ private_buildah() {
 }
 
 registry_config() {  # registry_config FOLDER ADDRESS
-  printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}\nhttp: {addr: "%s"}\n' "$1" "$2"
+  printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}\nhttp:\n  addr: "%s"\n' "$1" "$2"
 }

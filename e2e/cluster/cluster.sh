@@ -11,6 +11,7 @@
 #   cluster.sh down           stop everything; no process, mount or network namespace stays
 #   cluster.sh status         what runs; exit code 0 when the cluster is up
 #   cluster.sh env            what a shell needs: eval "$(cluster.sh env)"
+#   cluster.sh guarded        the registry with a login: its address, its authority's certificate, user and password
 #   cluster.sh exec CMD ...   run CMD inside the node's network, with that environment
 #
 # Then: eval "$(cluster.sh env)"; ./deploy.sh; curl http://198.51.100.1/
@@ -25,11 +26,14 @@ home=${CLUSTER_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/faultline/cluster}
 netns=faultline-node
 node_ip=198.51.100.1          # TEST-NET-2: documentation addresses, routed nowhere
 host_ip=198.51.100.2
+balanced_ips=("$node_ip" 198.51.100.3 198.51.100.4 198.51.100.5)   # of Services of type LoadBalancer
 service_cidr=203.0.113.0/24   # TEST-NET-3
 api_ip=203.0.113.1
 dns_ip=203.0.113.10
 pod_cidr=192.0.2.0/24         # TEST-NET-1
+policy_queue=100              # where NetworkPolicies are decided
 registry=$node_ip:5000
+guarded=$node_ip:5443         # a registry as companies have it: a certificate of an authority of its own, and a login
 kubernetes_version=1.36.3
 istio_version=1.31
 envoy_version=1.39.3
@@ -90,6 +94,7 @@ environment() {
 }
 
 case ${1:-} in
+  guarded) printf '%s\n' "$guarded" "$pki/registry-ca.crt" faultline faultline ;;
   build|up|down) preflight; "$1" ;;
   status) status ;;
   env) environment ;;

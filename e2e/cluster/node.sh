@@ -1,11 +1,12 @@
 # shellcheck shell=bash disable=SC2154  # the variables are cluster.sh's
 # Part of cluster.sh: the node, from its certificates to the last process, and its end.
 
-processes=(etcd apiserver registry containerd controller-manager scheduler kubelet proxy addresses volumes)
+processes=(etcd apiserver registry guarded containerd controller-manager scheduler policies kubelet proxy addresses volumes)
 
 start_node() {
   rm -rf "$home/registry"; cp -al "$home/images" "$home/registry"
   identities
+  registry_identity
   network
   configs
   start etcd etcd --data-dir "$home/etcd" --unsafe-no-fsync --listen-client-urls http://127.0.0.1:2379 \
@@ -18,16 +19,18 @@ start_node() {
     --kubelet-client-certificate="$pki/admin.crt" --kubelet-client-key="$pki/admin.key" \
     --kubelet-preferred-address-types=InternalIP   # else logs and exec try to resolve the node's name
   start registry docker-registry serve "$home/registry.yml"
+  start guarded docker-registry serve "$home/guarded.yml"
   start containerd containerd -c "$home/containerd.toml"
   wait_for 90 "the API server" kube get --raw /readyz
   start controller-manager "$bin/kube-controller-manager" --kubeconfig="$pki/controller-manager.conf" --leader-elect=false \
     --service-account-private-key-file="$pki/sa.key" --root-ca-file="$pki/ca.crt" --use-service-account-credentials \
     --cluster-signing-cert-file="$pki/ca.crt" --cluster-signing-key-file="$pki/ca.key"
   start scheduler "$bin/kube-scheduler" --kubeconfig="$pki/scheduler.conf" --leader-elect=false
+  start policies "$bin/netpol" --kubeconfig="$pki/admin.conf" --node=node --queue="$policy_queue"
   start kubelet "$bin/kubelet" --config="$home/kubelet.yaml" --kubeconfig="$pki/kubelet.conf" \
     --hostname-override=node --node-ip="$node_ip" --root-dir="$home/kubelet"
   start proxy "$bin/kube-proxy" --config="$home/proxy.yaml"
-  start addresses "$here/cloud.sh" addresses "$node_ip"
+  start addresses "$here/cloud.sh" addresses "${balanced_ips[@]}"
   start volumes "$here/cloud.sh" volumes "$volumes"
   wait_for 30 "RBAC" kube create clusterrolebinding node --clusterrole=system:node --user=system:node:node
   sed "s/REGISTRY/$registry/; s/DNS_IP/$dns_ip/" "$here/dns.yaml" | kube apply -f "$here/storage.yaml" -f - >/dev/null
@@ -67,12 +70,12 @@ stop() {
 
 down() {
   local name space
-  for name in kubelet proxy controller-manager scheduler addresses volumes; do stop "$name"; done
+  for name in kubelet proxy policies controller-manager scheduler addresses volumes; do stop "$name"; done
   for space in "$home"/containerd/state/io.containerd.grpc.v1.cri/netns/*; do kill_network "$space"; done
-  for name in containerd registry apiserver etcd; do stop "$name"; done
+  for name in containerd registry guarded apiserver etcd; do stop "$name"; done
   kill_network "/var/run/netns/$netns"            # containers' shims, and whatever a crash left behind
   awk -v h="$home/" 'index($2, h) == 1 {print $2}' /proc/mounts | sort -r | xargs -r umount -l
-  rm -rf "$run" "$volumes" "$home"/{etcd,kubelet,ipam,registry,containerd} "$log/pods"
+  rm -rf "$run" "$volumes" "$home"/{etcd,kubelet,ipam,registry,guarded,containerd} "$log/pods"
   mkdir -p "$run"
   ip link delete faultline0 2>/dev/null || true    # its other end would hold the namespace for a moment
   ip netns delete "$netns" 2>/dev/null || true
@@ -115,20 +118,47 @@ identities() {
   touch "$pki/.done"
 }
 
+# Of an authority that nobody trusts unasked.
+registry_identity() {
+  ! openssl x509 -in "$pki/registry.crt" -noout -checkend 604800 >/dev/null 2>&1 || return 0
+  openssl req -x509 -newkey rsa:2048 -nodes -keyout "$pki/registry-ca.key" -out "$pki/registry-ca.crt" -days 365 \
+    -subj /CN=registries 2>/dev/null
+  openssl req -newkey rsa:2048 -nodes -keyout "$pki/registry.key" -out "$pki/registry.csr" -subj /CN=registry 2>/dev/null
+  openssl x509 -req -in "$pki/registry.csr" -CA "$pki/registry-ca.crt" -CAkey "$pki/registry-ca.key" -CAcreateserial \
+    -days 365 -out "$pki/registry.crt" -extfile <(printf 'subjectAltName=IP:%s\n' "$node_ip") 2>/dev/null
+}
+
 network() {
   ip netns add "$netns"
   inside ip link set lo up
   inside ip link add node0 type bridge          # stands in for `dummy`, which not every kernel has
-  inside ip addr add "$node_ip/32" dev node0
+  local ip
+  for ip in "${balanced_ips[@]}"; do inside ip addr add "$ip/32" dev node0; done
   inside ip link set node0 up
   inside ip route add default dev node0         # without a route, service addresses never reach iptables
   inside sysctl -qw net.ipv4.ip_forward=1
+  # The first packet of each connection between pods goes to whoever decides about NetworkPolicies; without it none
+  # passes. It would bring them by rules of its own, with an expression of nftables that not every kernel has.
+  inside iptables -t mangle -A FORWARD -m conntrack --ctstate NEW -j NFQUEUE --queue-num "$policy_queue"
   # A cable to this machine's own network, so that kubectl, curl and pushes work from here; nothing is forwarded.
   ip link add faultline0 type veth peer name faultline1 netns "$netns"
   ip addr add "$host_ip/32" dev faultline0; ip link set faultline0 up
   inside ip link set faultline1 up
-  ip route add "$node_ip/32" dev faultline0 src "$host_ip"
+  for ip in "${balanced_ips[@]}"; do ip route add "$ip/32" dev faultline0 src "$host_ip"; done
   inside ip route add "$host_ip/32" dev faultline1
+}
+
+# The realm is an address, since Istio's agent takes no other.
+guarded_registry() {
+  mkdir -p "$home/certs.d/$guarded" "$home/guarded"
+  # The password is "faultline".
+  printf 'faultline:%s\n' "\$2y\$05\$faultlinefaultlinefauO6BXPF1E6mLX02jkR0dwUvyU1OzW9H76" >"$home/guarded/htpasswd"
+  { registry_config "$home/guarded/content" "$guarded"
+    printf '  tls: {certificate: %s, key: %s}\nauth: {htpasswd: {realm: "https://%s", path: %s}}\n' \
+      "$pki/registry.crt" "$pki/registry.key" "$guarded" "$home/guarded/htpasswd"
+  } >"$home/guarded.yml"
+  printf 'server = "https://%s"\n[host."https://%s"]\n  capabilities = ["pull", "resolve"]\n  ca = "%s"\n' "$guarded" "$guarded" \
+    "$pki/registry-ca.crt" >"$home/certs.d/$guarded/hosts.toml"
 }
 
 configs() {
@@ -136,6 +166,7 @@ configs() {
   registry_config "$home/registry" "$registry" >"$home/registry.yml"
   printf 'server = "http://%s"\n[host."http://%s"]\n  capabilities = ["pull", "resolve"]\n' "$registry" "$registry" \
     >"$home/certs.d/$registry/hosts.toml"
+  guarded_registry
   : >"$home/resolv.conf"
   cat >"$home/cni/10-bridge.conflist" <<EOF
 {"cniVersion": "0.4.0", "name": "faultline", "plugins": [

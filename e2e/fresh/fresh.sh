@@ -6,6 +6,7 @@
 #                                toolchain's targets; then the steps of `./test.sh` that take seconds
 #   e2e/fresh/fresh.sh --whole   and `./test.sh` whole
 #   e2e/fresh/fresh.sh --shell   a shell there, in a clone
+#   e2e/fresh/fresh.sh --tar F   nothing is run: its file system as a tar archive, with rustup for every user in /opt
 #
 # Linux, as root, with debootstrap. The file system is made once and kept in faultline/fresh in the user's cache folder;
 # each run works on a copy and takes it away. Toolchain, crates and Envoy are downloaded each time: what is cached
@@ -83,6 +84,15 @@ environment() {
   done
 }
 
+# tar_to FILE: as a base for containers, in which the settings for package registries hold as well.
+tar_to() {
+  # shellcheck source=/dev/null
+  inside bash -c '. /root/environment; update-ca-certificates >/dev/null 2>&1
+    CARGO_HOME=/usr/local/cargo /root/rustup-init -y --quiet --default-toolchain none --no-modify-path >/dev/null 2>&1'
+  rm -rf "$machine/root/faultline" "$machine/root/rustup-init"
+  tar -C "$machine" --one-file-system -cf "$1" .
+}
+
 # inside COMMAND...: there, with processes of its own that end with it, and mounts that nobody else sees.
 inside() {
   # shellcheck disable=SC2016  # expanded by that shell
@@ -99,6 +109,7 @@ main() {
   local what=${1:-}
   case $what in
     ''|--whole|--shell) ;;
+    --tar) [ -n "${2:-}" ] || { usage >&2; return 2; } ;;
     -h|--help) usage; return ;;
     *) usage >&2; return 2 ;;
   esac
@@ -110,6 +121,7 @@ main() {
   trap 'rm -rf --one-file-system "$machine"' EXIT
   base
   fresh_machine
+  if [ "$what" = --tar ]; then tar_to "$2"; return; fi
   inside bash /root/inside.sh "${what:---quick}"
 }
 

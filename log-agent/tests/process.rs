@@ -8,7 +8,7 @@ use std::path::Path;
 use faultline_service_testing::disk::Disk;
 use faultline_service_testing::events::Events;
 use faultline_service_testing::eventually;
-use faultline_service_testing::process::{Service, Signal, run};
+use faultline_service_testing::process::{Service, Signal, command, run};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 fn agent(data_dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_log-agent"));
+    let mut command = command(env!("CARGO_BIN_EXE_log-agent"));
     command
         .args(["--listen", "127.0.0.1:0", "--data-dir"])
         .arg(data_dir);

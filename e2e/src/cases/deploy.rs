@@ -23,7 +23,7 @@ pub(super) const DELETE: Case = Case {
     feature: "deploy.sh",
     name: "deploy-delete",
     tier: Tier::Full,
-    claim: "--delete leaves nothing: no namespace, no plugin at the gateway, no volume; where the script installed Istio and \
+    claim: "--delete leaves nothing: no namespace, no plugin and no copied secret at the gateway, no volume; where the script installed Istio and \
             nobody else uses it, no object on the cluster has Istio in its name",
     run: |environment| Box::pin(delete(environment)),
 };
@@ -34,11 +34,13 @@ pub(super) const NO_CLUSTER: &str =
 
 /// Whether the script has installed the cluster's Istio.
 pub(super) async fn installed_by_script(cluster: &Cluster) -> anyhow::Result<bool> {
-    let gateway = cluster.names.gateway_namespace.as_str();
-    let found = cluster.kubectl.json(&["get", "namespace", gateway]).await?;
-    Ok(found
-        .pointer("/metadata/annotations/faultline~1istio")
-        .is_some())
+    let found = cluster.kubectl.json(&["get", "namespaces"]).await?;
+    let items = found.get("items").and_then(Value::as_array);
+    let noted = |item: &Value| {
+        item.pointer("/metadata/annotations/faultline~1istio")
+            .is_some()
+    };
+    Ok(items.into_iter().flatten().any(noted))
 }
 
 /// The script under proof.
@@ -185,6 +187,11 @@ async fn delete(environment: &Environment) -> Outcome {
             }
         }
     }
+    let instance =
+        format!("app.kubernetes.io/part-of=faultline,app.kubernetes.io/instance={namespace}");
+    let secrets = ["get", "secrets", "-A", "-l", &instance, "-o", "name"];
+    let secrets = cluster.kubectl.run(&secrets).await?;
+    left.extend(secrets.lines().map(ToOwned::to_owned));
     let volumes = cluster.kubectl.json(&["get", "persistentvolumes"]).await?;
     for volume in volumes
         .get("items")

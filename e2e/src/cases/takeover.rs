@@ -111,7 +111,8 @@ async fn go_back(cluster: &Cluster, earlier: &Resource) -> Result<Vec<Pod>, Unme
     let image = image.and_then(Value::as_str).context("no image")?;
     let yaml = EARLIER
         .replace("NAMESPACE", &cluster.names.namespace)
-        .replace("IMAGE", image);
+        .replace("IMAGE", image)
+        .replace("PULL_SECRETS", &cluster.pull_secrets());
     cluster.add(earlier, &yaml).await?;
     cluster.delete(&set).await?;
     converge::eventually(

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::{Mutex, OnceCell};
 use uuid::Uuid;
 
@@ -13,6 +13,7 @@ use super::{Cluster, Pod};
 
 const PLACE: &str = include_str!("../../place.yaml");
 const POD: &str = include_str!("../../pod.yaml");
+const OPENING: &str = include_str!("../../opening.yaml");
 /// As long as a first pull of the image may take.
 const START: Duration = Duration::from_secs(120);
 /// Between two looks.
@@ -24,8 +25,13 @@ pub(super) struct Planted {
     run: String,
     stranger: OnceCell<Pod>,
     insider: OnceCell<Pod>,
+    /// The namespace outside the mesh, once it is there.
+    outside: OnceCell<()>,
+    neighbour: OnceCell<Pod>,
     modules: OnceCell<Pod>,
     killer: Mutex<Option<Pod>>,
+    /// Pods of an application in which a container of the suite's runs.
+    pub(super) hosts: Mutex<Vec<Pod>>,
     /// The Jobs, as namespace and name.
     jobs: Mutex<Vec<(String, String)>>,
     places: AtomicBool,
@@ -39,8 +45,11 @@ impl Planted {
             run,
             stranger: OnceCell::new(),
             insider: OnceCell::new(),
+            outside: OnceCell::new(),
+            neighbour: OnceCell::new(),
             modules: OnceCell::new(),
             killer: Mutex::new(None),
+            hosts: Mutex::new(Vec::new()),
             jobs: Mutex::new(Vec::new()),
             places: AtomicBool::new(false),
         }
@@ -79,6 +88,7 @@ struct Filling<'a> {
     name: &'a str,
     namespace: &'a str,
     image: &'a str,
+    pull_secrets: &'a str,
     service_account: &'a str,
     node: &'a str,
     host_pid: &'a str,
@@ -90,6 +100,7 @@ fn render(filling: Filling<'_>) -> String {
         .replace("NAMESPACE", filling.namespace)
         .replace("NAME", filling.name)
         .replace("IMAGE", filling.image)
+        .replace("PULL_SECRETS", filling.pull_secrets)
         .replace("NODE", filling.node)
         .replace("HOST_PID", filling.host_pid)
 }
@@ -97,6 +108,23 @@ fn render(filling: Filling<'_>) -> String {
 /// Whether the cluster's rules are what stands in the way.
 fn is_refusal(said: &str) -> bool {
     said.contains("forbidden") || said.contains("denied")
+}
+
+/// What a container of the suite's has, once it has started; `late` is said when it does not.
+pub(super) async fn started<T>(
+    late: &str,
+    mut look: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let deadline = Instant::now() + START;
+    loop {
+        if let Some(found) = look().await? {
+            return Ok(found);
+        }
+        if Instant::now() >= deadline {
+            bail!("{late}");
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 impl Cluster {
@@ -108,17 +136,88 @@ impl Cluster {
         };
         cell.get_or_try_init(async || {
             let namespace = &self.names.namespace;
-            self.plant(role, namespace, service_account).await
+            let pod = self.plant(role, namespace, service_account).await?;
+            self.let_in(role).await?;
+            Ok(pod)
         })
         .await
     }
 
-    fn image(&self) -> Result<&str> {
+    /// Lets a probe reach the services as far as the network goes: what is to be seen is the mesh's own answer.
+    async fn let_in(&self, role: &str) -> Result<()> {
+        let job = self.job(role);
+        let policy = OPENING
+            .replace("NAMESPACE", &self.names.namespace)
+            .replace("NAME", &job)
+            .replace("UID", &self.uid_of(&job).await?);
+        self.kubectl
+            .feed(&["create", "-f", "-"], &policy)
+            .await
+            .map(drop)
+            .with_context(|| format!("opening the network for the probe {job}"))
+    }
+
+    async fn uid_of(&self, job: &str) -> Result<String> {
+        let job = ["get", "job", job, "-n", &self.names.namespace];
+        let job = self.kubectl.json(&job).await?;
+        let uid = job.pointer("/metadata/uid").and_then(Value::as_str);
+        uid.map(ToOwned::to_owned).context("a Job without a uid")
+    }
+
+    /// The stranger's Job, as the owner of what shall go with it.
+    ///
+    /// # Errors
+    /// When the stranger cannot be started.
+    pub(super) async fn strangers_job(&self) -> Result<Value> {
+        self.member(Member::Stranger).await?;
+        let name = self.job("stranger");
+        let uid = self.uid_of(&name).await?;
+        Ok(json!({"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": uid}))
+    }
+
+    /// The image of the probes.
+    ///
+    /// # Errors
+    /// When none is known.
+    pub(super) fn image(&self) -> Result<&str> {
         let missing = "--probe-image is not given and deploy.sh has noted none, so no call can be made from inside the mesh";
         self.names.probe_image.as_deref().context(missing)
     }
 
-    fn job(&self, role: &str) -> String {
+    /// As a pod's specification has them.
+    pub fn pull_secrets(&self) -> String {
+        let secret = self.names.pull_secret.as_deref();
+        secret.map_or_else(|| "[]".to_owned(), |name| format!("[{{name: {name}}}]"))
+    }
+
+    /// Takes the secret with which images are pulled, where there is one, to a namespace that the suite has made.
+    ///
+    /// # Errors
+    /// When it cannot be read or made.
+    pub async fn take_pull_secret(&self, namespace: &str) -> Result<()> {
+        let Some(name) = &self.names.pull_secret else {
+            return Ok(());
+        };
+        let own = self.names.namespace.as_str();
+        let secret = self
+            .kubectl
+            .json(&["get", "secret", name, "-n", own])
+            .await?;
+        let copy = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": namespace},
+            "type": secret.get("type"),
+            "data": secret.get("data"),
+        });
+        self.kubectl
+            .feed(&["create", "-f", "-"], &copy.to_string())
+            .await
+            .with_context(|| format!("taking the secret {name} to {namespace}"))?;
+        Ok(())
+    }
+
+    pub(super) fn job(&self, role: &str) -> String {
         format!("faultline-{role}-{}", self.planted.run)
     }
 
@@ -127,6 +226,7 @@ impl Cluster {
             name: &self.job(role),
             namespace,
             image: self.image()?,
+            pull_secrets: &self.pull_secrets(),
             service_account,
             node: "",
             host_pid: "false",
@@ -146,21 +246,16 @@ impl Cluster {
             .await
             .with_context(|| format!("starting the probe {name}"))?;
         let selector = format!("batch.kubernetes.io/job-name={name}");
-        let deadline = Instant::now() + START;
-        loop {
+        let late =
+            format!("the probe {name} is not ready: `kubectl -n {namespace} describe job {name}`");
+        started(&late, async || {
             let pods = self.list(namespace, &["-l", &selector]).await?;
             match pods.into_iter().next() {
-                Some(pod) if pod.is_ready() => return Ok(pod),
-                Some(_) => {}
-                None => self.expect_no_refusal(namespace, name).await?,
+                None => self.expect_no_refusal(namespace, name).await.map(|()| None),
+                pod => Ok(pod.filter(Pod::is_ready)),
             }
-            if Instant::now() >= deadline {
-                bail!(
-                    "the probe {name} is not ready: `kubectl -n {namespace} describe job {name}`"
-                );
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
+        })
+        .await
     }
 
     /// A Job whose pod is refused says so in events only, and goes on trying.
@@ -199,7 +294,8 @@ impl Cluster {
             .with_context(|| format!("making the namespace {name}"))?;
         let mut account = vec!["wait", "--for=create", "serviceaccount/default"];
         account.extend(["-n", name, "--timeout=30s"]);
-        self.kubectl.run(&account).await.map(drop)
+        self.kubectl.run(&account).await?;
+        self.take_pull_secret(name).await
     }
 
     async fn clear_place(&self, name: &str, more: &[&str]) -> Result<()> {
@@ -216,16 +312,36 @@ impl Cluster {
     /// # Errors
     /// When the pod that serves it cannot be started.
     pub async fn broken_modules(&self) -> Result<String> {
-        let modules = self.planted.modules.get_or_try_init(async || {
-            let outside = self.names.outside();
-            self.make_place(&outside, Level::Restricted).await?;
-            self.plant("modules", &outside, "default").await
-        });
-        let ip = modules.await?.ip.as_deref();
+        let ip = self.server_outside().await?.ip.as_deref();
         Ok(format!(
             "http://{}:8080",
             ip.context("the modules' pod has no address")?
         ))
+    }
+
+    /// A pod outside the mesh that answers any GET at port 8080.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn server_outside(&self) -> Result<&Pod> {
+        self.plant_outside(&self.planted.modules, "modules").await
+    }
+
+    /// A pod outside the mesh that calls, and that no policy of Faultline lets in.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn caller_outside(&self) -> Result<&Pod> {
+        self.plant_outside(&self.planted.neighbour, "neighbour")
+            .await
+    }
+
+    async fn plant_outside<'a>(&self, cell: &'a OnceCell<Pod>, role: &str) -> Result<&'a Pod> {
+        let outside = self.names.outside();
+        let place = || self.make_place(&outside, Level::Restricted);
+        self.planted.outside.get_or_try_init(place).await?;
+        cell.get_or_try_init(|| self.plant(role, &outside, "default"))
+            .await
     }
 
     /// Puts a pod on the node of `target` that can kill its processes; where hostPID pods are not allowed, the reason.
@@ -240,10 +356,12 @@ impl Cluster {
         let privileged = self.names.privileged();
         self.make_place(&privileged, Level::Privileged).await?;
         let name = self.job("killer");
+        let pull_secrets = self.pull_secrets();
         let started = self.start(Filling {
             name: &name,
             namespace: &privileged,
             image: self.image()?,
+            pull_secrets: &pull_secrets,
             service_account: "default",
             node: &target.node,
             host_pid: "true",
@@ -291,6 +409,7 @@ impl Cluster {
             // all of them, whatever comes of the first
             done = done.and(gone.with_context(|| format!("removing the probe {name}")));
         }
+        done = done.and(self.dismiss_guests().await);
         if self.planted.places.load(Ordering::Relaxed) {
             for place in [self.names.outside(), self.names.privileged()] {
                 // an empty namespace takes seconds to go; nobody needs to wait for that
@@ -311,13 +430,15 @@ mod tests {
             name: "n",
             namespace: "ns",
             image: "registry.test/e2e@sha256:0",
+            pull_secrets: "[{name: s}]",
             service_account: "sa",
             node: "",
             host_pid: "false",
         });
         for line in rendered
             .lines()
-            .filter(|line| !line.trim_start().starts_with('#'))
+            .map(str::trim_start)
+            .filter(|line| !line.starts_with('#') && !line.starts_with("checkov.io/"))
         {
             let capitals = line.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
             let left: Vec<_> = capitals.filter(|word| word.len() > 3).collect();
@@ -325,6 +446,7 @@ mod tests {
         }
         assert!(rendered.contains("name: n\n") && rendered.contains("namespace: ns\n"));
         assert!(rendered.contains("serviceAccountName: sa") && rendered.contains("hostPID: false"));
+        assert!(rendered.contains("imagePullSecrets: [{name: s}]\n"));
     }
 
     /// A run that is killed cannot clear away.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -40,6 +40,26 @@ fn build(package: &str) -> PathBuf {
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
         .unwrap_or_else(|| panic!("cargo built no binary of {package}"))
+}
+
+/// Runs the binary that the test was built with. Where FAULTLINE_EMULATOR names a program that runs another
+/// architecture's, it runs the one of the same name in the folder FAULTLINE_EMULATED.
+///
+/// # Panics
+/// When only one of the two is set.
+pub fn command(built: impl AsRef<Path>) -> Command {
+    let built = built.as_ref();
+    let setting = |name: &str| std::env::var_os(name);
+    match (setting("FAULTLINE_EMULATOR"), setting("FAULTLINE_EMULATED")) {
+        (None, None) => Command::new(built),
+        (Some(emulator), Some(folder)) => {
+            let name = built.file_name().expect("a binary has a name");
+            let mut command = Command::new(emulator);
+            command.arg(Path::new(&folder).join(name));
+            command
+        }
+        _ => panic!("FAULTLINE_EMULATOR and FAULTLINE_EMULATED go together"),
+    }
 }
 
 /// A service that runs on a port of its own; it is killed when dropped.

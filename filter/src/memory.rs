@@ -82,17 +82,15 @@ impl Memory {
     }
 
     /// The value of `length` bytes that the host says it has written at `start`; `None` if that is not
-    /// what it has asked for last. What it has asked for and does not give stays the host's.
+    /// what the host has asked for last. Memory that the host asks for and does not give stays its own.
     pub(crate) fn given(&self, start: *mut u8, length: usize) -> Option<Given<'_>> {
-        let (start, length) = match NonNull::new(start) {
-            Some(start) if length > 0 => {
-                if self.asked.replace(NOTHING) != (start.as_ptr(), length) {
-                    return None;
-                }
-                (start, length)
-            }
+        let (start, length) = if start.is_null() || length == 0 {
             // An empty value needs no memory.
-            _ => (NonNull::dangling(), 0),
+            (NonNull::dangling(), 0)
+        } else {
+            let asked = self.asked.replace(NOTHING);
+            let start = NonNull::new(asked.0).filter(|_| asked == (start, length))?;
+            (start, length)
         };
         Some(Given {
             memory: self,

@@ -5,7 +5,7 @@ use faultline_filter::{
     host::{Answer, Headers, Host, MetricId, MetricKind, Status},
     pairs,
 };
-use faultline_filter_core::problem::Problem;
+use faultline_filter_core::{metrics::PANICS, problem::Problem};
 use std::cell::RefCell;
 
 /// Configurations worth having often: as many good ones as [`GOOD`], and then bad ones.
@@ -59,6 +59,8 @@ pub(crate) struct Asked {
     pub(crate) requests: u64,
     /// How many answers were sent.
     pub(crate) answers: u64,
+    /// How many panics were caught and counted.
+    pub(crate) panics: u64,
     /// How many lines were logged.
     pub(crate) lines: u64,
 }
@@ -177,8 +179,11 @@ impl Host for Mock<'_> {
         self.status()
     }
 
+    /// The counter of panics is always there, so that none goes unseen.
     fn define(&self, kind: MetricKind, name: &str) -> Answer<MetricId> {
-        self.status()?;
+        if name != PANICS {
+            self.status()?;
+        }
         let defined = &mut self.asked.borrow_mut().defined;
         let is_known = defined.iter().any(|(_, known)| known == name);
         assert!(!is_known, "{name} is defined again: an id is lost");
@@ -194,6 +199,9 @@ impl Host for Mock<'_> {
         if name.contains("faultline_requests_total") {
             assert_eq!(count, 1);
             asked.requests += 1;
+        }
+        if name == PANICS {
+            asked.panics += 1;
         }
         self.status()
     }

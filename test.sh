@@ -113,7 +113,8 @@ bring_miri() {
   ! has_miri || return 0
   command -v rustup >/dev/null || return 0
   say "installing Rust $miri_toolchain with rustup, for Miri"
-  quietly rustup toolchain install "$miri_toolchain" --no-self-update "${miri_parts[@]}" || true
+  rustup toolchain install "$miri_toolchain" --no-self-update "${miri_parts[@]}" >"$scratch/output" 2>&1 ||
+    say "rustup could not install it: $(grep -m 1 '^error' "$scratch/output")"
 }
 miri_parts=(--profile minimal --component miri --component rust-src)
 has_miri() { RUSTUP_AUTO_INSTALL=0 cargo "+$miri_toolchain" miri --version >/dev/null 2>&1; }

@@ -1,5 +1,5 @@
 //! The WebAssembly module as it is built for the proxy, in an interpreter. Its host does anything: it
-//! answers as [`Mock`] does, and lies about the memory that it gives.
+//! answers as `Mock` does, and lies about the memory that it gives.
 
 mod asking;
 mod guest;

@@ -60,7 +60,13 @@ impl PostgresStore {
         let (appends, queue) = mpsc::channel(QUEUE);
         let written = Arc::new(Notify::new());
         let retention = Retention::new(database.clone(), retain, written.clone());
-        let writer = Writer::new(database.clone(), end.clone(), written, retain, health.clone());
+        let writer = Writer::new(
+            database.clone(),
+            end.clone(),
+            written,
+            retain,
+            health.clone(),
+        );
         health.serves_without(STORE);
         health.depends_on(STORE, &tokio::spawn(writer.run(queue)));
         health.depends_on(DATABASE, &tokio::spawn(keeper.run(listener)));

@@ -82,7 +82,8 @@ type Columns = (
     Option<Vec<u8>>,
 );
 
-const APPEND: &str = "SELECT number, found_at, first_time, first_source, same, other_level, other_message
+const APPEND: &str =
+    "SELECT number, found_at, first_time, first_source, same, other_level, other_message
     FROM append_1($1, $2, $3, $4, $5)";
 
 /// The first entry of each id, in the order sent.
@@ -116,8 +117,7 @@ pub(super) async fn append<'a>(
         .bind(sources)
         .fetch_all(connection)
         .await?;
-    appended(&entries, rows)
-        .ok_or_else(|| Unwritten::Lost("the answer makes no sense".to_owned()))
+    appended(&entries, rows).ok_or_else(|| Unwritten::Lost("the answer makes no sense".to_owned()))
 }
 
 /// Reads what the statement returned; none where that makes no sense.

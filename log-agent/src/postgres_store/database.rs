@@ -164,7 +164,9 @@ impl Keeper {
         let mut connection = connect(&options).await?;
         if !self.is_migrated {
             within(MIGRATE, async {
-                connection.execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
+                connection
+                    .execute("SET statement_timeout = 0; SET lock_timeout = 0")
+                    .await?;
                 schema::migrate(&mut connection).await
             })
             .await?;
@@ -188,7 +190,8 @@ impl Keeper {
         .await?;
         // After a failover it may be less than what was told before.
         let last = last(&mut listener).await?;
-        self.end.send_if_modified(|end| std::mem::replace(end, last) != last);
+        self.end
+            .send_if_modified(|end| std::mem::replace(end, last) != last);
         Ok((session, listener))
     }
 

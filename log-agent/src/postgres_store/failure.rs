@@ -43,7 +43,9 @@ impl Failure {
                 let advice = match error.code().as_deref().unwrap_or_default() {
                     "28P01" | "28000" => "; check user and password of the store's URL",
                     "3D000" => "; create it, or name another in the store's URL",
-                    "42501" => "; the user needs a schema log_agent of its own, or the right to create it",
+                    "42501" => {
+                        "; the user needs a schema log_agent of its own, or the right to create it"
+                    }
                     "53300" => "; each log agent takes up to 9 connections",
                     _ => "",
                 };

@@ -116,7 +116,12 @@ impl Retention {
             view = step(steps::view(connection)).await?;
         }
         if age + size > 0 {
-            tracing::info!(age, size, oldest = view.oldest().start().0, "entries removed");
+            tracing::info!(
+                age,
+                size,
+                oldest = view.oldest().start().0,
+                "entries removed"
+            );
         }
         Ok(view)
     }
@@ -146,11 +151,7 @@ impl Retention {
         clippy::cast_precision_loss,
         reason = "a gauge is a float, and exact up to 2^53"
     )]
-    async fn publish(
-        &mut self,
-        connection: &mut PgConnection,
-        view: &View,
-    ) -> Result<(), Failure> {
+    async fn publish(&mut self, connection: &mut PgConnection, view: &View) -> Result<(), Failure> {
         gauge!("log_agent_entries").set(view.entries() as f64);
         gauge!("log_agent_store_bytes", "state" => "used").set(view.used() as f64);
         gauge!("log_agent_store_bytes", "state" => "free").set(view.free() as f64);

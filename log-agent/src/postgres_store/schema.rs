@@ -31,7 +31,9 @@ pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), Failure
             }
         }
     }
-    let done = migrator(&VERSIONS).run_direct(None, connection, false).await;
+    let done = migrator(&VERSIONS)
+        .run_direct(None, connection, false)
+        .await;
     done.map_err(|error| match error {
         MigrateError::VersionMissing(version) => Failure::Newer(version),
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),

@@ -134,7 +134,11 @@ impl Writer {
                 Err(why) => why,
             };
             counter!("store_commit_failures_total").increment(1);
-            tracing::error!(error = why.reason(), requests = group.len(), "cannot commit");
+            tracing::error!(
+                error = why.reason(),
+                requests = group.len(),
+                "cannot commit"
+            );
             lost |= matches!(why, Unwritten::Lost(_));
             let again = lost || why == Unwritten::Deadlock;
             if !again || started.elapsed() >= PATIENCE {
@@ -203,7 +207,9 @@ impl Failed {
             Unwritten::Lost(_) => StoreError::Unsettled(reason),
             Unwritten::Full => StoreError::Full,
             Unwritten::Away(_) => StoreError::Away(reason),
-            Unwritten::Deadlock | Unwritten::Refused(_) | Unwritten::ReadOnly => StoreError::Unwritable(reason),
+            Unwritten::Deadlock | Unwritten::Refused(_) | Unwritten::ReadOnly => {
+                StoreError::Unwritable(reason)
+            }
         }
     }
 }

@@ -188,7 +188,8 @@ impl Postgres {
     pub async fn database(&self) -> String {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        self.execute("postgres", &format!("CREATE DATABASE {name}")).await;
+        self.execute("postgres", &format!("CREATE DATABASE {name}"))
+            .await;
         name
     }
 

@@ -157,7 +157,9 @@ impl View {
 
     /// The first segment that is kept.
     pub(super) fn oldest(&self) -> Segment {
-        self.kept().next().map_or(self.open, |oldest| oldest.segment)
+        self.kept()
+            .next()
+            .map_or(self.open, |oldest| oldest.segment)
     }
 
     /// A segment whose entries are removed, and whose ids and table are not.

@@ -88,7 +88,9 @@ async fn open(
     for statement in [
         BRIEFLY.to_owned(),
         format!("CREATE TABLE {table} (LIKE entries INCLUDING ALL)"),
-        format!("ALTER TABLE entries ATTACH PARTITION {table} FOR VALUES FROM ({first}) TO ({after})"),
+        format!(
+            "ALTER TABLE entries ATTACH PARTITION {table} FOR VALUES FROM ({first}) TO ({after})"
+        ),
     ] {
         let statement = sqlx::query(AssertSqlSafe(statement));
         statement.execute(&mut **transaction).await?;
@@ -193,10 +195,12 @@ async fn set_marks(
     delete.execute(&mut **transaction).await?;
     let positions: Vec<i64> = marks.iter().map(|mark| mark.position.0).collect();
     let times: Vec<i64> = marks.iter().map(|mark| mark.time).collect();
-    sqlx::query("INSERT INTO marks (position, time) SELECT * FROM unnest($1::bigint[], $2::bigint[])")
-        .bind(positions)
-        .bind(times)
-        .execute(&mut **transaction)
-        .await?;
+    sqlx::query(
+        "INSERT INTO marks (position, time) SELECT * FROM unnest($1::bigint[], $2::bigint[])",
+    )
+    .bind(positions)
+    .bind(times)
+    .execute(&mut **transaction)
+    .await?;
     Ok(())
 }

@@ -74,7 +74,9 @@ impl Programs {
 
 fn holds_it(folder: &Path) -> bool {
     let is_there = |program: &&str| folder.join(program).is_file();
-    ["postgres", "initdb"].iter().all(|program| is_there(&program))
+    ["postgres", "initdb"]
+        .iter()
+        .all(|program| is_there(&program))
 }
 
 /// The program folders of the versions in a folder, newest first.
@@ -110,8 +112,14 @@ fn fetch(installed: &Path) -> Result<(), String> {
         .map_err(|error| error.to_string())?;
     if !done.status.success() {
         let words = String::from_utf8_lossy(&done.stderr);
-        let last = words.trim().lines().last().unwrap_or("no packages of Debian's here");
-        return Err(format!("it is not installed, and cannot be fetched: {last}"));
+        let last = words
+            .trim()
+            .lines()
+            .last()
+            .unwrap_or("no packages of Debian's here");
+        return Err(format!(
+            "it is not installed, and cannot be fetched: {last}"
+        ));
     }
     match std::fs::rename(fresh.path().join("unpacked"), installed) {
         // Another process may have been faster: its own is as good.

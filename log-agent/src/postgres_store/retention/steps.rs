@@ -151,9 +151,9 @@ pub(super) async fn clear(
     let table = segment.table();
     // An id that has come again since then stands for another entry.
     let clear = sqlx::query_scalar::<_, Option<i64>>(AssertSqlSafe(format!(
-        "WITH some AS (SELECT id, position FROM {table} WHERE position > $1 ORDER BY position LIMIT $2),
-            gone AS (DELETE FROM ids USING some WHERE ids.id = some.id AND ids.position = some.position)
-        SELECT max(position) FROM some"
+        "WITH old AS (SELECT id, position FROM {table} WHERE position > $1 ORDER BY position LIMIT $2),
+            gone AS (DELETE FROM ids USING old WHERE ids.id = old.id AND ids.position = old.position)
+        SELECT max(position) FROM old"
     )));
     let last = clear.bind(after.0).bind(STEP_IDS);
     let last = last.fetch_one(&mut *transaction).await?;

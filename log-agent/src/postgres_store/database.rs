@@ -49,7 +49,7 @@ const SETTINGS: &str = "
     SET lock_timeout = '3s';
     SET idle_in_transaction_session_timeout = '10s';
     SET default_transaction_isolation = 'read committed';
-    SET bytea_output = 'hex';
+    SET jit = off;
     SELECT set_config('synchronous_commit', 'on', false)
         WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply');
 ";

@@ -54,7 +54,9 @@ CREATE FUNCTION append_1(
     number bigint, found_at bigint, first_time text, first_source text, same boolean, other_level text, other_message bytea
 )
 LANGUAGE plpgsql
--- Each id is looked up by itself, also while the tables are small and their statistics old.
+-- Each id is looked up by itself, also while the tables are small and their statistics old. What is off
+-- counts as so dear that the plan would be compiled, for 150 ms.
+SET jit = off
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
 SET enable_hashjoin = off

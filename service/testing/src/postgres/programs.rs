@@ -73,10 +73,8 @@ impl Programs {
 }
 
 fn holds_it(folder: &Path) -> bool {
-    let is_there = |program: &&str| folder.join(program).is_file();
-    ["postgres", "initdb"]
-        .iter()
-        .all(|program| is_there(&program))
+    let mut programs = ["postgres", "initdb"].iter();
+    programs.all(|program| folder.join(program).is_file())
 }
 
 /// The program folders of the versions in a folder, newest first.

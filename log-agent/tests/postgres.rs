@@ -141,7 +141,8 @@ async fn followers_of_all_replicas_see_every_entry_in_one_order() {
     writers.join_all().await;
     let stored = messages(&shared.stores[0]).await;
     assert_eq!(stored.len(), count);
-    for seen in followers.join_all().await {
+    let followed = tokio::time::timeout(DEADLINE, followers.join_all()).await;
+    for seen in followed.expect("a follower skipped an entry") {
         assert!(seen == stored, "a follower saw another order");
     }
     // A writer's own entries are in its order, and each is there once.

@@ -182,6 +182,47 @@ fn form(text: &str) -> String {
     text.bytes().map(byte).collect()
 }
 
+#[tokio::test]
+async fn help_does_not_tell_what_the_environment_says() {
+    let mut help = command(env!("CARGO_BIN_EXE_log-agent"));
+    help.env("LOG_AGENT_STORE", "postgres://me:s3cr3t@db/logs");
+    let output = help.arg("--help").output().await.unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("[env: LOG_AGENT_STORE]"), "{told}");
+    assert!(!told.contains("s3cr3t"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_verified_where_the_url_asks_for_it() {
+    let Some(server) = Postgres::start().await else {
+        return;
+    };
+    let of = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let (certificate, key) = (of.cert.pem(), of.signing_key.serialize_pem());
+    server.encrypt(&certificate, &key).await;
+    let database = server.database().await;
+    let url = format!("{}?sslmode=verify-full", server.url(&database));
+    let folder = file_with(&url);
+    let (url_file, authorities) = (folder.path().join("url"), folder.path().join("ca.pem"));
+    let agent = agent(&url_file).await;
+    let said = not_ready(&agent).await.unwrap();
+    assert!(said.contains("invalid peer certificate"), "{said}");
+    std::fs::write(&authorities, certificate).unwrap();
+    let known = format!("{url}&sslrootcert={}", authorities.display());
+    std::fs::write(&url_file, known).unwrap();
+    is_ready_again(&agent).await;
+    assert_eq!(post(&agent, &entry("encrypted")).await.0, 201);
+    let mut connection = server.connect(&database).await.unwrap();
+    let plain: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND NOT ssl AND client_addr IS NOT NULL",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .unwrap();
+    assert_eq!(plain, 0, "all its connections are encrypted");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_away_comes_back_by_itself() {
     let Some(mut server) = Postgres::start().await else {

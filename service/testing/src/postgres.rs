@@ -3,9 +3,10 @@
 mod programs;
 mod signals;
 
+use std::fs::Permissions;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -198,6 +199,30 @@ impl Postgres {
         format!("postgres://{USER}@{}/{database}", self.address)
     }
 
+    /// From now on it offers TLS with this certificate and key, in PEM.
+    pub async fn encrypt(&self, certificate: &str, key: &str) {
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let file = self.data().join(name);
+            std::fs::write(&file, text).expect("it can be written");
+            std::fs::set_permissions(&file, Permissions::from_mode(0o600))
+                .expect("it is the test's own");
+            own(&file);
+        }
+        let statements = ["ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()"];
+        for statement in statements {
+            self.execute("postgres", statement).await;
+        }
+        eventually("TLS is on", async || {
+            let mut connection = self.connect("postgres").await.ok()?;
+            let ssl: String = sqlx::query_scalar("SHOW ssl")
+                .fetch_one(&mut connection)
+                .await
+                .ok()?;
+            (ssl == "on").then_some(())
+        })
+        .await;
+    }
+
     /// The process that the others of the server come from; none when it is not there.
     fn pid(&self) -> Option<u32> {
         let file = std::fs::read_to_string(self.data().join("postmaster.pid")).ok()?;
@@ -241,9 +266,9 @@ impl Drop for Postgres {
     }
 }
 
-fn own(folder: &Path) {
+fn own(path: &Path) {
     if geteuid().is_root() {
-        chown(folder, Some(NOBODY), Some(NOBODY)).expect("root gives its folders away");
+        chown(path, Some(NOBODY), Some(NOBODY)).expect("root gives its files away");
     }
 }
 

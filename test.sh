@@ -7,8 +7,10 @@
 #                              and the acceptance suite on a real cluster of its own (e2e/cluster); Linux with apt, as root
 #   ./test.sh --envoys         all that, and filter and local mode in every supported version of Envoy
 #   ./test.sh --containers     all that, and the images built in docker, podman and buildah: half an hour, once
+#   ./test.sh --only release   a release made twice, installed with kubectl alone, upgraded, and deployed without Rust, on a
+#                              cluster of its own (e2e/release.sh); part of no other run
 #   ./test.sh --only STEP      one step, or several: tools fmt clippy shell yaml doc unused filter reproducible test
-#                              deploy arm64 wasm deny console envoys containers fresh cluster
+#                              deploy arm64 wasm deny console envoys containers fresh cluster release
 #   ./test.sh --list           the steps
 #
 # The toolchain comes by rustup. What else is missing is installed where apt is and this is root; elsewhere one
@@ -72,7 +74,7 @@ tools_of() {
     wasm) printf 'rust cc python3 pip ' ;;
     console) printf 'rust cc python3 pip curl chromium? ' ;;
     fresh) printf 'debootstrap? ' ;;
-    cluster) printf 'rust cc python3 pip curl go kubectl ' ;;
+    cluster|release) printf 'rust cc python3 pip curl go kubectl ' ;;
   esac
 }
 
@@ -170,6 +172,7 @@ step_envoys() { filter/test-versions.sh; }
 step_containers() { or_skip e2e/containers.sh; }
 step_fresh() { or_skip e2e/fresh/fresh.sh; }
 step_cluster() { or_skip e2e/acceptance.sh; }
+step_release() { or_skip e2e/release.sh; }
 
 # or_skip COMMAND...: exit code 69 says that it could not be tried, and its last line why.
 or_skip() {
@@ -209,7 +212,7 @@ while [ $# -gt 0 ]; do
     --envoys) chosen+=(envoys) ;;
     --containers) chosen+=(containers) ;;
     --only) declare -F "step_${2:-}" >/dev/null || { usage >&2; exit 2; }; only+=("$2"); shift ;;
-    --list) printf '%s\n' "${steps[@]}" envoys containers fresh cluster; exit ;;
+    --list) printf '%s\n' "${steps[@]}" envoys containers fresh cluster release; exit ;;
     -h|--help) usage; exit ;;
     *) printf 'test.sh: unknown option %s\n' "$1" >&2; usage >&2; exit 2 ;;
   esac

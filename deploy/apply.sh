@@ -124,7 +124,7 @@ no_pod_is_leaving() {
 
 # --dry-run: what would be applied, validated as far as this cluster can.
 validate() {
-  find_images
+  [ -n "$release" ] || find_images
   local none=@sha256:0000000000000000000000000000000000000000000000000000000000000000 unpinned=''
   if [ -z "$image_filter" ]; then
     unpinned=', digests not known before the first build'

@@ -38,6 +38,7 @@ parse() {
   chosen_architectures=${FAULTLINE_ARCHITECTURES:-}
   builder=${FAULTLINE_BUILD:-rust}
   build_base=${FAULTLINE_BUILD_BASE:-}
+  release=${FAULTLINE_RELEASE:-}
   form=${FAULTLINE_AS:-image}
   tag=${FAULTLINE_TAG:-}
   local modes=() given_options=() name
@@ -54,7 +55,7 @@ parse() {
     esac
     case $option in
       --registry|--registry-ca|--image-pull-secret|--architectures|--build|--build-base|\
-      --namespace|--istio-config|--timeout|--as|--tag)
+      --namespace|--istio-config|--timeout|--release|--as|--tag)
         if [ "$given" = false ]; then
           [ $# -gt 0 ] || refuse "$option needs a value"
           value=$1
@@ -73,6 +74,7 @@ parse() {
       --namespace) namespace=$value ;;
       --istio-config) istio_config=$value ;;
       --timeout) timeout=$value ;;
+      --release) release=$value ;;
       --as) form=$value ;;
       --tag) tag=$value ;;
       --insecure-registry) insecure=true ;;
@@ -118,6 +120,7 @@ check_values() {
     refuse "the registry \"$registry\" is not of the form HOST[:PORT][/PATH], for example registry.example.com/team"
   fi
   check_build_options
+  check_release_option
   case $form in image|artifact) ;; *) refuse "--as is \"$form\"; it must be image or artifact" ;; esac
   [[ $tag =~ ^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$ ]] ||
     refuse "the tag \"$tag\" must be letters, digits, dots, dashes and underscores, 128 at most"

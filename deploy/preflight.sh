@@ -2,13 +2,16 @@
 # Everything that can be known to fail is found here, before anything is changed.
 
 preflight() {
+  [ -z "$release" ] || find_release
   check_version
   check_rights
   check_cluster
   warn_if_unproved Kubernetes "$kubernetes_version" "$proved_kubernetes"
   if [ "$mode" = deploy ]; then
     await_lock
-    if [ "$skip_build" = false ]; then
+    if [ -n "$release" ]; then
+      check_architectures
+    elif [ "$skip_build" = false ]; then
       check_architectures
       check_registry
     fi
@@ -102,7 +105,7 @@ need_for_proof_at_gateway() {
   need create "$gateway_namespace" pods/exec
 }
 
-proof_is_wanted() { [ "$mode" = deploy ] && { [ "$skip_build" = false ] || [ -x "$suite" ]; }; }
+proof_is_wanted() { [ "$mode" = deploy ] && { [ "$skip_build$release" = false ] || [ -x "$suite" ]; }; }
 
 check_cluster() {
   find_namespace

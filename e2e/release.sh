@@ -1,0 +1,160 @@
+#!/usr/bin/env bash
+# A release, on a cluster of its own (e2e/cluster): made twice the same, installed with kubectl alone, upgraded from one
+# that had more in it, and deployed by deploy.sh where nothing can be compiled. Used by ./test.sh --only release.
+#   e2e/release.sh [--keep]     --keep leaves the cluster and Faultline running
+# Exit codes: 0 done, 1 failed, 2 wrong usage, 69 a component of the cluster cannot be downloaded.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+keep=
+case ${1:-} in
+  "") ;;
+  --keep) keep=yes ;;
+  *) sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+esac
+
+cluster=e2e/cluster/cluster.sh
+scratch=$(mktemp -d)
+gateway=http://198.51.100.1
+code=0
+"$cluster" build || code=$?
+if [ $code = 69 ]; then echo "a component of the cluster cannot be downloaded (see above)"; fi
+[ $code = 0 ] || exit $code
+
+say() { printf '%s\n' "$*"; }
+fail() { say "FAILED: $*" >&2; exit 1; }
+
+finish() {
+  local code=$?
+  if [ $code != 0 ]; then
+    kubectl get pods -A -o wide || true
+    kubectl get events -A --field-selector type=Warning --sort-by=.lastTimestamp 2>/dev/null | tail -n 10 || true
+  fi
+  rm -rf "$scratch"
+  [ -n "$keep" ] || "$cluster" down
+}
+
+until_true() {  # until_true SECONDS WHAT COMMAND...
+  local deadline=$((SECONDS + $1)) what=$2
+  shift 2
+  until "$@"; do
+    [ "$SECONDS" -lt "$deadline" ] || fail "$what; last seen: ${seen:-nothing}"
+    sleep 0.5
+  done
+}
+
+# answers PATH PATTERN: the status, the seconds and the proxy-status of one request, as one line, match. Sets seen.
+answers() {
+  local code_and_time
+  code_and_time=$(curl -s -o "$scratch/body" -D "$scratch/head" --max-time 10 -w '%{http_code} %{time_total}' "$gateway$1") || return 1
+  seen="$code_and_time $(tr -d '\r' <"$scratch/head" | sed -n 's/^proxy-status: //p')"
+  [[ $seen =~ $2 ]]
+}
+
+# Everything that install.yaml promises of requests.
+features_work() {
+  until_true 120 "/ does not answer 200" answers / '^200 '
+  until_true 60 "/log is not cut after one second and three attempts" answers /log '^504 1\.[0-4].* faultline; error=http_response_timeout; details="attempts=3'
+  until_true 60 "/nothing is not refused by the filter" answers /nothing '^404 .* faultline'
+  say "  /log: 504, /nothing: 404 from the filter"
+}
+
+install() {
+  kubectl apply -f "$@" >"$scratch/applied" || { cat "$scratch/applied"; fail "kubectl apply -f $*"; }
+  kubectl -n faultline rollout status deployment/log-agent --timeout 180s >/dev/null
+  kubectl -n faultline rollout status statefulset/custom-app --timeout 180s >/dev/null
+}
+
+# upgrade FILE: as docs/gitops.md has it.
+upgrade() {
+  # shellcheck disable=SC2046 # a list of options
+  install "$1" --prune --selector app.kubernetes.io/part-of=faultline,app.kubernetes.io/instance=faultline \
+    $(sed 's/^/--prune-allowlist=/' "$scratch/a/prune-allowlist.txt")
+}
+
+# Resources of one kind and form: the release's, and those of others that must stay.
+extra() {  # extra NAMESPACE NAME LABELS
+  printf -- '---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: %s, namespace: %s, labels: {%s}}\nspec: {host: %s.invalid}\n' \
+    "$2" "$1" "$3" "$2"
+}
+
+is_there() { [ -n "$(kubectl -n "$1" get destinationrule "$2" --ignore-not-found -o name)" ]; }
+
+trap finish EXIT
+"$cluster" down
+"$cluster" up
+eval "$("$cluster" env)"
+
+say "== made twice the same"
+deploy/release.sh --out "$scratch/a"
+deploy/release.sh --out "$scratch/b"
+diff -r "$scratch/a" "$scratch/b"
+(cd "$scratch/a" && sha256sum --quiet --check SHA256SUMS)
+version=$(sed -n 's/^# Faultline \([^,]*\), .*/\1/p' "$scratch/a/install.yaml")
+
+say "== a version that was published stays what it is"
+cp target/filter/plugin.wasm "$scratch/plugin.wasm"
+printf '\0' >>"$scratch/plugin.wasm"
+arguments=(--registry "$FAULTLINE_REGISTRY" --scheme http --tag "v$version" --keep)
+! target/host/faultline-images push "${arguments[@]}" "filter=module:$scratch/plugin.wasm" 2>"$scratch/said" ||
+  fail "the tag v$version was moved"
+grep -q 'is there already and is another image' "$scratch/said" || fail "$(cat "$scratch/said")"
+
+say "== Istio, as somebody else installs it"
+istioctl install -y -f istio/installation.yaml -f "$FAULTLINE_ISTIO_CONFIG" >"$scratch/istio" 2>&1 || { cat "$scratch/istio"; fail "istioctl install"; }
+
+say "== the release before, which had more in it, with kubectl alone"
+labels='app.kubernetes.io/part-of: faultline, app.kubernetes.io/instance: faultline'
+{
+  cat "$scratch/a/install.yaml"
+  extra faultline left-behind "$labels"
+  extra istio-system left-behind "$labels"
+} >"$scratch/before.yaml"
+install "$scratch/before.yaml"
+for namespace in faultline istio-system; do is_there "$namespace" left-behind || fail "the release before was not installed"; done
+# Others': without a label, and of another Faultline.
+{
+  extra faultline theirs 'app: theirs'
+  extra faultline another "${labels%faultline}elsewhere"
+  extra istio-system theirs 'app: theirs'
+} | kubectl apply -f - >/dev/null
+features_work
+curl -sf -X POST -H 'content-type: application/json' -d '{"message": "kept through the upgrade", "level": "info"}' \
+  -o /dev/null "$gateway/log" || true   # the delay may cut the answer, and never the entry
+stored() { answers '/logs?q=kept+through' '^200 ' && grep -q 'kept through the upgrade' "$scratch/body"; }
+until_true 30 "the entry is not stored" stored
+
+say "== this release"
+upgrade "$scratch/a/install.yaml"
+for namespace in faultline istio-system; do
+  ! is_there "$namespace" left-behind || fail "left-behind is still in $namespace"
+  is_there "$namespace" theirs || fail "what is somebody else's is gone from $namespace"
+done
+is_there faultline another || fail "what is another Faultline's is gone"
+[ "$(grep -c pruned "$scratch/applied")" = 2 ] || fail "pruned: $(grep pruned "$scratch/applied")"
+kubectl -n faultline get persistentvolumeclaims log-agent data-custom-app-0 data-custom-app-1 >/dev/null
+until_true 30 "the entry is gone" stored
+features_work
+
+say "== deploy.sh --release, where nothing can be compiled"
+mkdir "$scratch/bin"
+for tool in cargo rustc rustup cc pip pip3; do
+  printf '#!/bin/sh\necho %s >>%s/compiled\nexit 1\n' "$tool" "$scratch" >"$scratch/bin/$tool"
+  chmod +x "$scratch/bin/$tool"
+done
+deploy() { PATH=$scratch/bin:$PATH ./deploy.sh "$@" 2>&1 | tee "$scratch/said"; }
+deploy --release "$scratch/a"
+grep -qE '^7/7 +Prove +[0-9]+ s +[0-9]+ ' "$scratch/said" || fail "nothing was proved"
+(unset FAULTLINE_REGISTRY; deploy --release "$scratch/a")
+grep -q 'resources are unchanged' "$scratch/said" || fail "the second run changed something"
+deploy --release "$version"
+grep -q "the digests found in $FAULTLINE_REGISTRY, tagged v$version" "$scratch/said" || fail "the digests come from elsewhere"
+grep -q 'resources are unchanged' "$scratch/said" || fail "the digests are others"
+grep -q 'Prove .*SKIPPED' "$scratch/said" || fail "a proof without a suite"
+if ./deploy.sh --release 99.0.0 >"$scratch/said" 2>&1; then fail "a version that was never released was deployed"; fi
+grep -q 'has no custom-app tagged v99.0.0' "$scratch/said" || fail "$(cat "$scratch/said")"
+printf '\n' >>"$scratch/b/images.txt"
+if ./deploy.sh --release "$scratch/b" >"$scratch/said" 2>&1; then fail "a release that was changed was deployed"; fi
+grep -q 'images.txt is not what SHA256SUMS says' "$scratch/said" || fail "$(cat "$scratch/said")"
+[ ! -e "$scratch/compiled" ] || fail "called: $(sort -u "$scratch/compiled" | paste -sd' ' -)"
+say "done in $SECONDS s"

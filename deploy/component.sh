@@ -8,15 +8,26 @@ write_component() {
 apiVersion: kustomize.config.k8s.io/v1alpha1
 kind: Component
 images:
-  - {name: custom-app, newName: "${1%@*}", digest: "${1#*@}"}
-  - {name: log-agent, newName: "${2%@*}", digest: "${2#*@}"}
+  - name: custom-app
+    newName: "${1%@*}"
+    digest: "${1#*@}"
+  - name: log-agent
+    newName: "${2%@*}"
+    digest: "${2#*@}"
 patches:
   - target: {kind: WasmPlugin}
     patch: |-
-      - {op: replace, path: /spec/url, value: "oci://$3"}
-      - {op: add, path: /spec/sha256, value: "${3#*@sha256:}"}
+      - op: replace
+        path: /spec/url
+        value: "oci://$3"
+      - op: add
+        path: /spec/sha256
+        value: "${3#*@sha256:}"
   - target: {kind: Namespace}
     patch: |-
-      - {op: add, path: /metadata/annotations, value: {faultline/probe-image: "$4"}}
+      - op: add
+        path: /metadata/annotations
+        value:
+          faultline/probe-image: "$4"
 YAML
 }

@@ -35,7 +35,7 @@ done
 # shellcheck source=cyclonedx.sh
 . "$root/deploy/cyclonedx.sh"
 
-mode=release builder=rust pull_secret='' build_base='' architectures=(amd64 arm64)
+mode=release builder=rust pull_secret='' release='' build_base='' architectures=(amd64 arm64)
 registry=${FAULTLINE_REGISTRY:-} registry_ca=${FAULTLINE_REGISTRY_CA:-} insecure=${FAULTLINE_INSECURE_REGISTRY:-false}
 version='' out=''
 

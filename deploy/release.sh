@@ -28,7 +28,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 program=release.sh
-for part in console tools platforms rust requirements registry container images component; do
+for part in console tools platforms rust requirements registry container images released component; do
   # shellcheck source=/dev/null
   . "$root/deploy/$part.sh"
 done
@@ -131,13 +131,23 @@ write_release() {
     cp "$(built "$(triple_of "$architecture")/release/faultline-e2e")" "$files/faultline-e2e-linux-$architecture"
   done
   write_boms "$files"
-  (cd "$files" && for file in *; do printf '%s  %s\n' "$(sha256_of <"$file")" "$file"; done >"$scratch/sums" && mv "$scratch/sums" SHA256SUMS)
+  write_sums "$files"
   chmod 644 "$files"/*
   chmod 755 "$files"/faultline-e2e-linux-* "$files"/libfaultline-linux-*
   mkdir -p "${out%/*}"
   rm -rf "$out"
   mv "$files" "$out"
   ok "$(find "$out" -type f | wc -l | tr -d ' ') files in $out"
+}
+
+# write_sums FOLDER
+write_sums() {
+  local file sum
+  for file in "$1"/*; do
+    sum=$(sum_of "$file")
+    printf '%s  %s\n' "$sum" "${file##*/}"
+  done >"$scratch/sums"
+  mv "$scratch/sums" "$1/SHA256SUMS"
 }
 
 # render_install FOLDER: the overlay of examples/, with this release's digests in place of its own.

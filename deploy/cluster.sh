@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2154  # the parts of deploy.sh share their variables
-# The cluster as it is: the context, what Istio it has, where its gateway is, whose the namespace is.
+# The cluster as it is: the context, whose the namespace is. Its Istio: mesh.sh; its gateway: choice.sh.
 
 part_of=app.kubernetes.io/part-of=faultline
 # Older ones lack what is needed: native sidecars; serviceAccounts in an AuthorizationPolicy.
@@ -31,42 +31,6 @@ ask() {
 warn_if_unproved() {
   at_least "$2" "$3" ||
     warn "$1 $2 is untested: Faultline was proved on $1 $3; what it does here, step \"Prove\" shows"
-}
-
-# Sets istio_namespace and istio_version (both empty where there is no Istio), istio_mark and istio_brought: what
-# this script noted on the namespace when it installed Istio itself (istio.sh).
-find_istio() {
-  local found image
-  istio_namespace='' istio_version='' istio_mark='' istio_brought=''
-  found=$(ask get deployments -A -l app=istiod \
-    -o 'jsonpath={range .items[*]}{.metadata.namespace}{" "}{.spec.template.spec.containers[0].image}{"\n"}{end}' | head -n 1)
-  if [ -n "$found" ]; then
-    read -r istio_namespace image <<<"$found"
-    istio_version=${image##*:}
-    istio_mark=$(ask get namespace "$istio_namespace" -o 'jsonpath={.metadata.annotations.faultline/istio}')
-    istio_brought=$(ask get namespace "$istio_namespace" -o 'jsonpath={.metadata.annotations.faultline/istio-brought}')
-    # An earlier deploy.sh noted nothing of that.
-    istio_brought=${istio_brought:-definitions namespace}
-  elif [ -n "$(ask get mutatingwebhookconfigurations -l app=sidecar-injector -o name)" ]; then
-    # A control plane that runs elsewhere: there, but not to be seen.
-    istio_namespace=istio-system istio_version=unknown
-  fi
-}
-
-# Sets gateway_namespace, gateway_service and gateway_account: found by the label that the Gateway resource
-# selects, since an installation may keep its gateway anywhere. All empty where there is none.
-find_gateway() {
-  local found
-  gateway_namespace='' gateway_service='' gateway_account=''
-  found=$(ask get services -A -l istio=ingressgateway \
-    -o 'jsonpath={range .items[*]}{.metadata.namespace}{" "}{.metadata.name}{"\n"}{end}')
-  [ -n "$found" ] || return 0
-  read -r gateway_namespace gateway_service <<<"$found"
-  gateway_account=$(ask -n "$gateway_namespace" get deployments -l istio=ingressgateway \
-    -o 'jsonpath={.items[0].spec.template.spec.serviceAccountName}')
-  if [ "$(wc -l <<<"$found")" -gt 1 ]; then
-    warn "several gateways carry the label istio=ingressgateway; using $gateway_namespace/$gateway_service"
-  fi
 }
 
 # Sets namespace_state: absent, ours, foreign or terminating.

@@ -24,9 +24,13 @@ delete_everything() {
   ok "$(printf '%s, ' "${gone[@]}" | sed 's/, $//') deleted; $istio_fate"
 }
 
+# The plugins of whatever gateways it has stood behind.
 delete_gateway_plugin() {
-  [ -n "$gateway_namespace" ] && [ -n "$(ask get crd wasmplugins.extensions.istio.io --ignore-not-found -o name)" ] || return 1
-  kube -n "$gateway_namespace" delete wasmplugins -l "$part_of,app.kubernetes.io/instance=$namespace" >"$scratch/plugin" 2>>"$log" ||
-    die "the plugin faultline-gateway in $gateway_namespace could not be deleted"
-  grep -q deleted "$scratch/plugin"
+  local kind where name found=''
+  while IFS='|' read -r kind where name; do
+    if [ -z "$kind" ] || [ "$where" = "$namespace" ]; then continue; fi
+    quietly kube -n "$where" delete "$kind" "$name" --ignore-not-found || die "the plugin $name in $where could not be deleted"
+    found=yes
+  done <<<"$(find_plugins | identities)"
+  [ -n "$found" ]
 }

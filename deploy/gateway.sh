@@ -43,7 +43,7 @@ gateway_steady() {
 # answer is read, since curl prints a header by itself only from 7.84 on.
 answer_of() {
   local head
-  head=$(curl -s --max-time 5 -o /dev/null -D - "$1" 2>>"$log") || { printf none; return; }
+  head=$(curl -s --max-time 5 -o /dev/null -D - ${host:+-H "Host: $host"} "$1" 2>>"$log") || { printf none; return; }
   tr -d '\r' <<<"$head" | awk '/^HTTP\// {code = $2} tolower($1) == "proxy-status:" {$1 = ""; by = $0} END {print code by}'
 }
 
@@ -52,15 +52,15 @@ die_not_steady() {
   case $last_seen in
     '/ → 200, /no-such-route → 404'*)
       die "the gateway answers, but without the filter: its proxy could not load the module from $image_filter" \
-        "Can the cluster reach that registry, and do Istio's proxies trust its certificate (docs/registries.md)? kubectl -n $gateway_namespace logs deployment/$gateway_service | grep -i wasm" ;;
+        "Can the cluster reach that registry, and do Istio's proxies trust its certificate (docs/registries.md)? kubectl -n $gateway_namespace logs -l $gateway_selector -c istio-proxy --tail -1 | grep -i wasm" ;;
     '/ → 500'*)
       die "the gateway answers 500: its proxy refuses the module $image_filter" \
-        "Why: kubectl -n $gateway_namespace logs deployment/$gateway_service | grep -i wasm. Until then, without the filter: kubectl -n $gateway_namespace delete wasmplugin faultline-gateway" ;;
+        "Why: kubectl -n $gateway_namespace logs -l $gateway_selector -c istio-proxy --tail -1 | grep -i wasm. Until then, without the filter: kubectl -n $gateway_namespace delete wasmplugin faultline-gateway" ;;
     '/ → none'*)
       die "nothing answers at $gateway_url" "Can this machine reach that address? kubectl -n $gateway_namespace get service $gateway_service" ;;
     *)
       die "the gateway at $gateway_url does not answer as it should: $last_seen" \
-        "Look at: kubectl -n $gateway_namespace logs deployment/$gateway_service --tail 20" ;;
+        "Look at: kubectl -n $gateway_namespace logs -l $gateway_selector --tail 20" ;;
   esac
 }
 
@@ -70,7 +70,7 @@ prove() {
     return
   fi
   local arguments=(prove --quick --gateway-url "$gateway_url" --namespace "$namespace"
-    --gateway-namespace "$gateway_namespace" --probe-image "$image_e2e")
+    --gateway-namespace "$gateway_namespace" --probe-image "$image_e2e" ${host:+--host "$host"})
   clear_line
   "$suite" "${arguments[@]}" --summary "$scratch/proof" || die "the application is deployed, but not every feature works as it should" \
     "The lines above say which; again, and alone: $suite ${arguments[*]} --only CASE"
@@ -78,11 +78,13 @@ prove() {
 }
 
 next_commands() {
-  printf '\nGateway: %s%s%s\n\n' "$bold" "$gateway_url" "$reset"
+  local named=''
+  [ -z "$host" ] || named=" -H 'Host: $host'"
+  printf '\nGateway: %s%s%s%s\n\n' "$bold" "$gateway_url" "$reset" "${host:+ (as $host)}"
   printf '  %-52s %s%s%s\n' \
-    "curl $gateway_url" "$dim" "the application" "$reset" \
-    "curl -i ${gateway_url}log" "$dim" "504 after one second and three attempts" "$reset" \
-    "curl -i ${gateway_url}nothing" "$dim" "404 from the filter" "$reset" \
+    "curl$named $gateway_url" "$dim" "the application" "$reset" \
+    "curl -i$named ${gateway_url}log" "$dim" "504 after one second and three attempts" "$reset" \
+    "curl -i$named ${gateway_url}nothing" "$dim" "404 from the filter" "$reset" \
     "./deploy.sh --status" "$dim" "what runs" "$reset" \
     "./deploy.sh --delete" "$dim" "take it all away" "$reset"
 }

@@ -30,9 +30,11 @@ install_istio() {
     die "istioctl could not install Istio" "Look at: kubectl -n $istio_namespace get pods,events"
   find_istio
   mark_istio "faultline/istio=$istio_version"
+  check_mesh
   find_gateway
   [ -n "$gateway_namespace" ] ||
-    die "this Istio has no gateway: no Service has the label istio=ingressgateway" "Does $istio_config turn the ingress gateway off?"
+    die "this Istio has no gateway: no Service has the label istio=ingressgateway" \
+      "Does $istio_config turn the ingress gateway off? Then: --gateway own"
   ok "installed: $istio_version in $istio_namespace"
 }
 

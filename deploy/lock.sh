@@ -54,9 +54,7 @@ apiVersion: v1
 kind: Namespace
 metadata:
   name: $namespace
-  labels:
-    istio-injection: enabled
-    ${part_of%=*}: ${part_of#*=}
+  labels: $(namespace_labels)
 YAML
       die "the namespace $namespace could not be made"
   fi

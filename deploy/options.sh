@@ -30,6 +30,10 @@ parse() {
   insecure=$(flag FAULTLINE_INSECURE_REGISTRY "${FAULTLINE_INSECURE_REGISTRY:-}")
   namespace=${FAULTLINE_NAMESPACE:-faultline}
   istio_config=${FAULTLINE_ISTIO_CONFIG:-}
+  gateway=${FAULTLINE_GATEWAY:-}
+  host=${FAULTLINE_HOST:-}
+  gateway_api=$(flag FAULTLINE_GATEWAY_API "${FAULTLINE_GATEWAY_API:-}")
+  istio_revision=${FAULTLINE_ISTIO_REVISION:-}
   timeout=${FAULTLINE_TIMEOUT:-300}
   skip_build=$(flag FAULTLINE_SKIP_BUILD "${FAULTLINE_SKIP_BUILD:-}")
   skip_istio=$(flag FAULTLINE_SKIP_ISTIO "${FAULTLINE_SKIP_ISTIO:-}")
@@ -55,7 +59,7 @@ parse() {
     esac
     case $option in
       --registry|--registry-ca|--image-pull-secret|--architectures|--build|--build-base|\
-      --namespace|--istio-config|--timeout|--release|--as|--tag)
+      --namespace|--istio-config|--timeout|--release|--as|--tag|--gateway|--host|--istio-revision)
         if [ "$given" = false ]; then
           [ $# -gt 0 ] || refuse "$option needs a value"
           value=$1
@@ -75,6 +79,10 @@ parse() {
       --istio-config) istio_config=$value ;;
       --timeout) timeout=$value ;;
       --release) release=$value ;;
+      --gateway) gateway=$value ;;
+      --host) host=$value ;;
+      --gateway-api) gateway_api=true ;;
+      --istio-revision) istio_revision=$value ;;
       --as) form=$value ;;
       --tag) tag=$value ;;
       --insecure-registry) insecure=true ;;
@@ -129,12 +137,18 @@ check_values() {
   case $namespace in
     default|kube-*|istio-system) refuse "the namespace $namespace belongs to the cluster; Faultline needs one of its own, which --delete may remove" ;;
   esac
+  check_choice
   [[ $timeout =~ ^([1-9][0-9]{0,4})s?$ ]] || refuse "the timeout \"$timeout\" must be a number of seconds, 1 to 99999"
   timeout=${timeout%s}
-  if [ -n "$istio_config" ] && { [ ! -f "$istio_config" ] || [ ! -r "$istio_config" ]; }; then
-    refuse "the Istio configuration $istio_config cannot be read"
-  fi
-  case $istio_config in ''|/*) ;; *) istio_config=$PWD/$istio_config ;; esac
+  check_file istio_config "the Istio configuration"
+}
+
+# check_file VARIABLE WHAT: the file that it names, if any, can be read. From then on it is named from the root.
+check_file() {
+  local file=${!1}
+  [ -n "$file" ] || return 0
+  if [ ! -f "$file" ] || [ ! -r "$file" ]; then refuse "$2 $file cannot be read"; fi
+  case $file in /*) ;; *) printf -v "$1" '%s' "$PWD/$file" ;; esac
 }
 
 # What decides how images are built, and how they are pulled.
@@ -152,8 +166,17 @@ check_build_options() {
     refuse "the secret \"$pull_secret\" is not of the form NAME or NAMESPACE/NAME"
   pull_secret_source=${BASH_REMATCH[2]} pull_secret=${BASH_REMATCH[4]}
   [ -n "$pull_secret" ] || [ -z "$pull_secret_source" ] || refuse "the secret \"$pull_secret_source/\" lacks its name"
-  if [ -n "$registry_ca" ] && { [ ! -f "$registry_ca" ] || [ ! -r "$registry_ca" ]; }; then
-    refuse "the certificates $registry_ca cannot be read"
-  fi
-  case $registry_ca in ''|/*) ;; *) registry_ca=$PWD/$registry_ca ;; esac
+  check_file registry_ca "the certificates"
+}
+
+check_choice() {
+  local name='[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?'
+  [[ $gateway =~ ^(own|$name/$name)?$ ]] ||
+    refuse "the gateway \"$gateway\" must be own, or NAMESPACE/SERVICE of one that is there"
+  case $gateway_api:$gateway in
+    true:*/*) refuse "--gateway-api goes with --gateway own alone: Istio takes a Gateway of the Gateway API for a Service of its own namespace only" ;;
+  esac
+  [ "$host" = '*' ] || [ -z "$host" ] || { [ ${#host} -le 253 ] && [[ $host =~ ^$name(\.$name)+$ ]]; } ||
+    refuse "the host \"$host\" must be a host name in lower-case letters, without a port, for example faultline.example.com"
+  [[ $istio_revision =~ ^($name)?$ ]] || refuse "the revision \"$istio_revision\" must be lower-case letters, digits and dashes, 63 at most"
 }

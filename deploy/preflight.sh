@@ -17,24 +17,27 @@ preflight() {
     fi
   fi
   check_pull_secret
-  ok "Kubernetes $kubernetes_version ($context), $(istio_in_words), namespace $namespace"
+  ok "Kubernetes $kubernetes_version ($context), $(istio_in_words)$cni, namespace $namespace$(choice_in_words)"
 }
 
 preflight_delete() {
   check_version
   need delete '' namespaces
   need get '' namespaces customresourcedefinitions.apiextensions.k8s.io
-  need list '' deployments.apps services pods customresourcedefinitions.apiextensions.k8s.io
+  need list '' deployments.apps services pods customresourcedefinitions.apiextensions.k8s.io \
+    mutatingwebhookconfigurations.admissionregistration.k8s.io
   check_needs
   find_namespace
   [ "$namespace_state" != foreign ] || die_foreign
+  find_choice
   find_istio
   find_gateway
+  need list '' wasmplugins.extensions.istio.io
   if [ -n "$istio_mark" ] && [ "$skip_istio" = false ]; then
     need_istio_users
-    [ -z "$gateway_namespace" ] || need_neighbours
-    check_needs
+    need_neighbours
   fi
+  check_needs
   ok "Kubernetes $kubernetes_version ($context), namespace $namespace"
 }
 
@@ -74,7 +77,8 @@ check_needs() {
 
 check_rights() {
   need get '' namespaces nodes storageclasses.storage.k8s.io customresourcedefinitions.apiextensions.k8s.io
-  need list '' deployments.apps services pods customresourcedefinitions.apiextensions.k8s.io
+  need list '' deployments.apps daemonsets.apps services pods customresourcedefinitions.apiextensions.k8s.io \
+    mutatingwebhookconfigurations.admissionregistration.k8s.io wasmplugins.extensions.istio.io
   need create '' namespaces
   local verb
   for verb in get update delete; do need "$verb" "$namespace" leases.coordination.k8s.io; done
@@ -82,9 +86,12 @@ check_rights() {
     need "$verb" "$namespace" deployments.apps statefulsets.apps services serviceaccounts persistentvolumeclaims \
       poddisruptionbudgets.policy leases.coordination.k8s.io gateways.networking.istio.io \
       virtualservices.networking.istio.io destinationrules.networking.istio.io \
-      peerauthentications.security.istio.io authorizationpolicies.security.istio.io wasmplugins.extensions.istio.io
+      peerauthentications.security.istio.io authorizationpolicies.security.istio.io wasmplugins.extensions.istio.io \
+      networkpolicies.networking.k8s.io sidecars.networking.istio.io
   done
   need_pull_secret_in "$namespace"
+  # shellcheck disable=SC2046 # a list of names
+  need delete "$namespace" $(prunable_kinds)
   if proof_is_wanted; then need_for_proof; fi
   check_needs
 }
@@ -101,7 +108,7 @@ need_for_proof() {
 # The same at the gateway.
 need_for_proof_at_gateway() {
   need list "$gateway_namespace" pods
-  need get "$gateway_namespace" pods/log pods/proxy configmaps wasmplugins.extensions.istio.io
+  need get "$gateway_namespace" pods/log pods/proxy wasmplugins.extensions.istio.io
   need create "$gateway_namespace" pods/exec
 }
 
@@ -113,7 +120,9 @@ check_cluster() {
     foreign) die_foreign ;;
     terminating) die "the namespace $namespace is still being deleted" "Wait for it: kubectl wait --for=delete namespace/$namespace" ;;
   esac
+  find_choice
   check_istio
+  check_gateway_api
   check_other_instance
   check_gateway_is_free
   check_storage
@@ -125,6 +134,7 @@ die_foreign() {
 }
 
 check_istio() {
+  local verb where
   find_istio
   find_gateway
   if [ -z "$istio_namespace" ] || [ "$istio_mark" = installing ]; then
@@ -134,20 +144,32 @@ check_istio() {
   at_least "$istio_version" "$oldest_istio" ||
     die "Istio $istio_version is installed; Faultline needs $oldest_istio or newer" "Upgrade it: https://istio.io/latest/docs/setup/upgrade/"
   warn_if_unproved Istio "$istio_version" "$proved_istio"
-  [ -n "$gateway_namespace" ] ||
-    die "Istio is installed, but no gateway: no Service has the label istio=ingressgateway" \
-      "Install one: https://istio.io/latest/docs/setup/additional-setup/gateway/"
+  check_gateway
+  if [ "$gateway_api" = true ]; then
+    for verb in create patch; do
+      need "$verb" "$namespace" gateways.gateway.networking.k8s.io httproutes.gateway.networking.k8s.io envoyfilters.networking.istio.io
+    done
+  fi
+  for where in $(plugins_elsewhere); do need delete "$where" wasmplugins.extensions.istio.io; done
   need create "$gateway_namespace" wasmplugins.extensions.istio.io
   need patch "$gateway_namespace" wasmplugins.extensions.istio.io
   need_pull_secret_in "$gateway_namespace"
-  need list "$istio_namespace" configmaps
+  for verb in get list; do need "$verb" "$istio_namespace" configmaps; done
   need_neighbours
   if proof_is_wanted; then need_for_proof_at_gateway; fi
   check_needs
+  check_mesh
   warn_without_labels
 }
 
+# The namespaces of other gateways in which an earlier choice has left a plugin.
+plugins_elsewhere() { find_plugins | identities | cut -d '|' -f 2 | grep -vxF -e "$namespace" -e "$gateway_namespace" || true; }
+
 check_istio_can_be_installed() {
+  case $gateway in
+    ''|own|istio-system/istio-ingressgateway) ;;
+    *) die "Istio is not installed on the cluster, and so there is no gateway $gateway" "Leave --gateway away, or: --gateway own" ;;
+  esac
   [ "$skip_istio" = false ] || die "Istio is not installed on the cluster, and --skip-istio says not to install it"
   command -v istioctl >/dev/null ||
     die "Istio is not installed on the cluster, and istioctl, which installs it, is not on the PATH" \
@@ -158,10 +180,9 @@ check_istio_can_be_installed() {
 
 # The installation is somebody's: it is looked at, never touched.
 warn_without_labels() {
-  local meshes tag
-  meshes=$(ask -n "$istio_namespace" get configmaps -l release=istio -o 'jsonpath={.items[*].data.mesh}')
+  local tag
   for tag in route outcome; do
-    grep -qE "^ *- *[\"']?${tag}[\"']? *$" <<<"$meshes" ||
+    grep -qE "^ *- *[\"']?${tag}[\"']? *$" <<<"$mesh" ||
       warn "Istio's extraStatTags lack \"$tag\": metrics come with raw names (istio/installation.yaml shows the setting)"
   done
 }
@@ -174,7 +195,7 @@ check_other_instance() {
     -o 'jsonpath={.metadata.labels.app\.kubernetes\.io/instance}')
   [ -z "$other" ] || [ "$other" = "$namespace" ] ||
     die "Faultline already runs behind this gateway, in the namespace $other" \
-      "Use that one (--namespace $other), or remove it first: ./deploy.sh --delete --namespace $other"
+      "Make this one a gateway of its own: --gateway own. Or use that one (--namespace $other), or remove it first: ./deploy.sh --delete --namespace $other"
 }
 
 check_storage() {

@@ -18,7 +18,7 @@
 #   plugin.wasm                     the filter, as it is in the image and in the artifact
 #   libfaultline-linux-ARCH.so      the filter as a dynamic module of Envoy, for amd64 and arm64
 #   faultline-e2e-linux-ARCH        the acceptance suite, for amd64 and arm64
-#   PROGRAM.cdx.json                what each program is made of: a CycloneDX document
+#   PROGRAM.cdx.json                the crates that are in each of these programs: a CycloneDX document
 #   SHA256SUMS                      of all of them
 #
 # Equal sources give equal files and equal digests. Needs what deploy.sh needs to build with Rust, and kubectl.
@@ -28,7 +28,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 program=release.sh
-for part in console tools platforms rust requirements registry container images released component; do
+for part in console tools platforms rust requirements registry container images released boundary component; do
   # shellcheck source=/dev/null
   . "$root/deploy/$part.sh"
 done
@@ -94,6 +94,7 @@ preflight() {
   requirements
   find_registry || die "the registry $(registry_host) does not answer" \
     "Is the name right, and does it run? Its certificate: --registry-ca FILE, or --insecure-registry"
+  [ -z "$(git status --porcelain)" ] || warn "the sources are not those of a commit: git status"
   ok "$registry answers; version $version"
 }
 
@@ -121,7 +122,7 @@ push_release() {
 write_release() {
   local files=$scratch/files architecture
   mkdir -p "$files"
-  write_component "$image_custom_app" "$image_log_agent" "$image_filter" "$image_e2e" >"$files/kustomization.yaml"
+  write_component >"$files/kustomization.yaml"
   render_install "$files"
   printf '%s %s\n' custom-app "$image_custom_app" log-agent "$image_log_agent" e2e "$image_e2e" filter "$image_filter" \
     filter-artifact "$image_filter_artifact" >"$files/images.txt"

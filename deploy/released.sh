@@ -5,10 +5,11 @@
 released_images='custom-app log-agent e2e filter'
 
 check_release_option() {
+  # The environment may name one for every run.
+  case $mode in deploy|dry-run) ;; *) release='' ;; esac
   [ -n "$release" ] || return 0
   [ "$skip_build" = false ] || refuse "--release and --skip-build do not go together"
   [ "$builder" = rust ] || refuse "--release and --build do not go together: a release is built already"
-  case $mode in deploy|dry-run) ;; *) refuse "--release does not go with $(mode_as_said "$mode")" ;; esac
   case $release in
     */*|.|..)
       [ -d "$release" ] || refuse "the release's folder $release is not there"

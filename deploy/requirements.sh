@@ -26,6 +26,7 @@ requirements() {
         build_as_chosen kubectl curl
       fi
       ;;
+    dry-run) provide kubectl ${release:+curl} ;;
     status) provide kubectl curl ;;
     *) provide kubectl ;;
   esac

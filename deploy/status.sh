@@ -2,9 +2,10 @@
 # --status: what is deployed; exit code 0 when all of it is ready.
 
 status() {
-  local workload found ready wanted image complete=yes
+  local workload complete=yes
   : >"$scratch/told"   # a failure is what the lines say
   find_namespace
+  find_choice
   find_istio
   find_gateway
   find_lock
@@ -13,23 +14,28 @@ status() {
   line namespace "$namespace: $(namespace_in_words)"
   [ -z "$lock_holder" ] || line lock "$lock_holder, since $lock_since"
   [ "$namespace_state" = ours ] && [ -n "$istio_namespace" ] || exit 1
-  for workload in statefulset/custom-app deployment/log-agent; do
-    found=$(ask -n "$namespace" get "$workload" --ignore-not-found \
-      -o 'jsonpath={.spec.replicas} {.spec.template.spec.containers[0].image} {.status.readyReplicas}')
-    read -r wanted image ready <<<"$found"
-    line "${workload#*/}" "${wanted:+${ready:-0}/$wanted ready  }${image:-absent}"
-    [ -n "$wanted" ] && [ "$ready" = "$wanted" ] || complete=no
-  done
+  for workload in statefulset/custom-app deployment/log-agent; do show_workload "$workload"; done
+  if [ "$gateway" = own ]; then show_workload "deployment/$own_gateway"; fi
   show_earlier_version
   show_idle_claims
   line filter "$(ask -n "$namespace" get wasmplugin custom-app-guard --ignore-not-found -o 'jsonpath={.spec.url}')"
   if [ -n "$gateway_namespace" ] && gateway_has_address; then
-    line gateway "http://$gateway_address/  $(curl -s --max-time 5 -o /dev/null -w 'answers %{http_code}' "http://$gateway_address/" || printf 'does not answer')"
+    line gateway "http://$gateway_address/  $(curl -s --max-time 5 -o /dev/null ${host:+-H "Host: $host"} -w 'answers %{http_code}' "http://$gateway_address/" || printf 'does not answer')$(choice_in_words)"
   else
     line gateway 'no address'
     complete=no
   fi
   [ "$complete" = yes ] || exit 1
+}
+
+# show_workload KIND/NAME
+show_workload() {
+  local found wanted image ready
+  found=$(ask -n "$namespace" get "$1" --ignore-not-found \
+    -o 'jsonpath={.spec.replicas} {.spec.template.spec.containers[0].image} {.status.readyReplicas}')
+  read -r wanted image ready <<<"$found"
+  line "${1#*/}" "${wanted:+${ready:-0}/$wanted ready  }${image:-absent}"
+  [ -n "$wanted" ] && [ "$ready" = "$wanted" ] || complete=no
 }
 
 show_earlier_version() {
@@ -57,7 +63,7 @@ show_idle_claims() {
   line '' "kubectl -n $namespace scale statefulset custom-app --replicas=$replicas"
 }
 
-line() { printf '%s%-10s%s  %s\n' "$bold" "$1" "$reset" "$2"; }
+line() { printf '%s%-17s%s  %s\n' "$bold" "$1" "$reset" "$2"; }
 
 namespace_in_words() {
   case $namespace_state in

@@ -33,10 +33,9 @@ find_istio_users() {
     found=$(ask get "$definitions" -A -o "go-template=$resources_template")
     istio_users+=$(others_resources <<<"$found")$'\n'
   fi
-  if [ -n "$gateway_namespace" ]; then
-    find_neighbours
-    istio_users+=$(sed -n 's/^Ingress /the &/p' <<<"$neighbours")
-  fi
+  neighbours=''
+  add_neighbours Ingress "$(istio_ingresses)"
+  istio_users+=$(awk 'NF {print "the " $0}' <<<"$neighbours")
   istio_users=$(grep . <<<"$istio_users" || true)
 }
 

@@ -55,8 +55,45 @@ answers() {
 features_work() {
   until_true 120 "/ does not answer 200" answers / '^200 '
   until_true 60 "/log is not cut after one second and three attempts" answers /log '^504 1\.[0-4].* faultline; error=http_response_timeout; details="outcome=timeout attempts=3 '
-  until_true 60 "/nothing is not refused by the filter" answers /nothing '^404 .* faultline'
-  say "  /log: 504, /nothing: 404 from the filter"
+  until_true 60 "/nothing is not refused by the filter" answers /nothing '^404 .* faultline; error=destination_not_found'
+  # They fetch it through networkpolicy.yaml, which the gateway does not.
+  for pod in custom-app-0 custom-app-1; do until_true 60 "the proxy of $pod has not loaded the filter" has_filter "$pod"; done
+  say "  /log: 504, /nothing: 404 from the filter, which custom-app's own proxies have loaded, too"
+}
+
+# has_filter POD: a filter that runs counts from the start, at 0.
+has_filter() {
+  kubectl get --raw "/api/v1/namespaces/faultline/pods/$1:15020/proxy/stats/prometheus" 2>/dev/null |
+    grep '^faultline_unknown_routes_total' >/dev/null
+}
+
+# crates_in FOLDER: what the documents of the programs for amd64 name, as NAME VERSION.
+crates_in() {
+  python3 -c 'import json, sys
+for file in sys.argv[1:]:
+    bom = json.load(open(file))
+    for crate in bom["components"] + [bom["metadata"]["component"]]:
+        print(crate["name"], crate["version"])' "$1"/{custom-app,log-agent,faultline-e2e}-linux-amd64.cdx.json | sort -u
+}
+
+# What Cargo compiles into them. They are compiled in one run, which unites the features of what they share.
+crates_compiled() {
+  cargo tree --locked --package custom-app --package log-agent --package faultline-e2e --edges normal \
+    --target x86_64-unknown-linux-musl --prefix none --format '{p}' |
+    awk 'NF > 1 {sub(/^v/, "", $2); print $1, $2}' | sort -u
+}
+
+# The overlay of examples/ with the release's own component in it.
+overlay_applies() {
+  local tree=$scratch/tree
+  mkdir "$tree"
+  git ls-files -z istio custom-app log-agent examples | tar --null -T - -cf - | tar -xf - -C "$tree"
+  cp "$scratch/a/kustomization.yaml" "$tree/examples/overlay/release/"
+  kubectl kustomize "$tree/examples/overlay" >"$scratch/overlay.yaml"
+  diff "$scratch/overlay.yaml" <(grep -v '^# Faultline ' "$scratch/a/install.yaml")
+  kubectl apply -f "$scratch/overlay.yaml" >"$scratch/applied"
+  # kubectl calls every disruption budget "configured".
+  ! grep -v -e ' unchanged$' -e '^poddisruptionbudget' "$scratch/applied" || fail "the overlay is not what is installed"
 }
 
 install() {
@@ -82,7 +119,7 @@ is_there() { [ -n "$(kubectl -n "$1" get destinationrule "$2" --ignore-not-found
 
 trap finish EXIT
 "$cluster" down
-"$cluster" up
+"$cluster" up 8>&-
 eval "$("$cluster" env)"
 
 say "== made twice the same"
@@ -90,10 +127,11 @@ deploy/release.sh --out "$scratch/a"
 deploy/release.sh --out "$scratch/b"
 diff -r "$scratch/a" "$scratch/b"
 (cd "$scratch/a" && sha256sum --quiet --check SHA256SUMS)
+diff <(crates_in "$scratch/a") <(crates_compiled) || fail "the documents name other crates than Cargo compiles"
 version=$(sed -n 's/^# Faultline \([^,]*\), .*/\1/p' "$scratch/a/install.yaml")
 
 say "== a version that was published stays what it is"
-cp target/filter/plugin.wasm "$scratch/plugin.wasm"
+cp "$scratch/a/plugin.wasm" "$scratch/plugin.wasm"
 printf '\0' >>"$scratch/plugin.wasm"
 arguments=(--registry "$FAULTLINE_REGISTRY" --scheme http --tag "v$version" --keep)
 ! target/host/faultline-images push "${arguments[@]}" "filter=module:$scratch/plugin.wasm" 2>"$scratch/said" ||
@@ -135,6 +173,9 @@ is_there faultline another || fail "what is another Faultline's is gone"
 kubectl -n faultline get persistentvolumeclaims log-agent data-custom-app-0 data-custom-app-1 >/dev/null
 until_true 30 "the entry is gone" stored
 features_work
+
+say "== the overlay, with the release's digests"
+overlay_applies
 
 say "== deploy.sh --release, where nothing can be compiled"
 mkdir "$scratch/bin"

@@ -2,7 +2,7 @@
 
 use crate::{
     peer::Peer,
-    variant::{Guard, Kind, Setup},
+    variant::{Guard, Kind, Setup, Shape},
 };
 use faultline_filter_core::{Name, problem};
 use serde_json::{Map, Value, json};
@@ -44,13 +44,24 @@ pub(crate) struct Modules {
 
 /// Envoy's configuration for `setup`.
 pub(crate) fn envoy(setup: Setup, modules: &Modules) -> String {
-    let Setup { guard, routes } = setup;
+    let Setup {
+        guard,
+        routes,
+        shape,
+    } = setup;
     let filter = match guard {
         Guard::Bare | Guard::Native | Guard::NativeTree => None,
         Guard::Lua => Some(lua_filter(routes)),
         Guard::Faultline => Some(wasm_filter(routes, false, &modules.wasm)),
         Guard::FaultlineLabels => Some(wasm_filter(routes, true, &modules.wasm)),
-        Guard::FaultlineModule => Some(native_filter(routes, &modules.native)),
+        Guard::FaultlineModule => {
+            Some(native_filter(configuration(routes, false), &modules.native))
+        }
+        // As long, so that Envoy's own copies of it are.
+        Guard::ModuleIdle => {
+            let refused = configuration(routes, false).replacen('{', "!", 1);
+            Some(native_filter(refused, &modules.native))
+        }
         Guard::Peer(peer) => Some(wasm(&peer.name, &peer.module, &peer.configuration())),
     };
     let (way, table) = match guard {
@@ -81,7 +92,7 @@ pub(crate) fn envoy(setup: Setup, modules: &Modules) -> String {
         "stat_prefix": LISTENER,
         // As Istio has it: the guards compare what normalisation leaves.
         "normalize_path": true,
-        "http_filters": filter.into_iter().chain([router]).collect::<Vec<_>>(),
+        "http_filters": filter.into_iter().chain(delay(shape)).chain([router]).collect::<Vec<_>>(),
         "route_config": {"virtual_hosts": [host]},
     });
     let listener = json!({
@@ -92,6 +103,15 @@ pub(crate) fn envoy(setup: Setup, modules: &Modules) -> String {
         ]}],
     });
     format!("static_resources: {}\n", json!({"listeners": [listener]}))
+}
+
+/// What keeps slow requests under way: longer than it takes to send all of them.
+fn delay(shape: Shape) -> Option<Value> {
+    let fault = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
+        "delay": {"fixed_delay": "2s", "percentage": {"numerator": 100}},
+    });
+    (shape == Shape::Slow).then(|| filter_of("envoy.filters.http.fault", fault))
 }
 
 fn filter_of(name: &str, typed_config: Value) -> Value {
@@ -252,7 +272,7 @@ fn wasm_filter(routes: usize, labels: bool, module: &Path) -> Value {
 }
 
 /// The same as a dynamic module.
-fn native_filter(routes: usize, module: &Path) -> Value {
+fn native_filter(configuration: String, module: &Path) -> Value {
     filter_of(
         "envoy.extensions.filters.http.dynamic_modules",
         json!({
@@ -264,7 +284,7 @@ fn native_filter(routes: usize, module: &Path) -> Value {
             "filter_name": "faultline",
             "filter_config": {
                 "@type": "type.googleapis.com/google.protobuf.StringValue",
-                "value": configuration(routes, false),
+                "value": configuration,
             },
         }),
     )

@@ -3,11 +3,11 @@
 use crate::{
     config::{NAME, PASSED, route},
     peer::Peer,
-    variant::{Guard, Kind, Variant},
+    variant::{COOKIE, Guard, Kind, Shape, Variant},
 };
 use anyhow::{Context, bail, ensure};
 use faultline_filter_core::problem;
-use http::{HeaderMap, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 
 /// How many different unknown paths are asked for.
 const UNKNOWN_PATHS: usize = 64;
@@ -75,7 +75,7 @@ impl Exchange {
         };
         Ok(Self {
             targets,
-            request_headers: HeaderMap::new(),
+            request_headers: request_headers(setup.shape)?,
             status,
             body,
             headers,
@@ -130,6 +130,16 @@ impl Exchange {
     }
 }
 
+/// What a request of this shape has beside what every request has.
+fn request_headers(shape: Shape) -> anyhow::Result<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    if shape == Shape::Cookie {
+        let cookie = format!("session={}", "c".repeat(COOKIE - "session=".len()));
+        headers.insert(header::COOKIE, HeaderValue::try_from(cookie)?);
+    }
+    Ok(headers)
+}
+
 /// The paths of this kind, in random order: in that of the table, a cache would always have the
 /// next entry ready.
 fn targets(routes: usize, path: Kind) -> anyhow::Result<Vec<Uri>> {
@@ -147,10 +157,9 @@ fn targets(routes: usize, path: Kind) -> anyhow::Result<Vec<Uri>> {
 mod tests {
     use super::*;
     use crate::variant::Setup;
-    use http::HeaderValue;
 
     fn exchange(guard: Guard, path: Kind) -> Exchange {
-        let setup = Setup { guard, routes: 10 };
+        let setup = Setup::plain(guard, 10);
         Exchange::of(Variant { setup, path }).unwrap()
     }
 
@@ -191,6 +200,13 @@ mod tests {
                 .check(StatusCode::NOT_FOUND, &headers, b"")
                 .is_err()
         );
+    }
+
+    #[test]
+    fn a_cookie_is_as_long_as_it_is_said_to_be() {
+        let headers = request_headers(Shape::Cookie).unwrap();
+        assert_eq!(headers.get(header::COOKIE).unwrap().len(), COOKIE);
+        assert!(request_headers(Shape::Slow).unwrap().is_empty());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
     load::Until,
     peer::Peer,
     running::Running,
-    variant::{Guard, Kind, ROUTES, Setup, Variant},
+    variant::{Guard, Kind, ROUTES, Setup, Shape, Variant},
 };
 use anyhow::Context;
 use serde::Serialize;
@@ -39,7 +39,12 @@ struct Process {
 }
 
 /// The guards that have a memory of their own.
-const OWN_MEMORY: [Guard; 3] = [Guard::Lua, Guard::Faultline, Guard::FaultlineModule];
+const OWN_MEMORY: [Guard; 4] = [
+    Guard::Lua,
+    Guard::Faultline,
+    Guard::FaultlineModule,
+    Guard::ModuleIdle,
+];
 
 const FEW: usize = 1;
 const MANY: usize = 9;
@@ -57,12 +62,12 @@ pub(crate) async fn measure(
 ) -> anyhow::Result<Vec<Memory>> {
     let [few, .., many] = ROUTES;
     let bare = [
-        process(Setup::BARE, modules, FEW).await?,
-        process(Setup::BARE, modules, MANY).await?,
+        process(Setup::bare(Shape::Plain), modules, FEW).await?,
+        process(Setup::bare(Shape::Plain), modules, MANY).await?,
     ];
     let ours = [few, many]
         .into_iter()
-        .flat_map(|routes| OWN_MEMORY.map(|guard| Setup { guard, routes }));
+        .flat_map(|routes| OWN_MEMORY.map(|guard| Setup::plain(guard, routes)));
     let mut setups: Vec<Setup> = ours
         .chain(peers.iter().map(|peer| Setup::of_peer(peer)))
         .collect();
@@ -168,7 +173,7 @@ mod tests {
             })
         };
         let (with, bare) = (processes([1_500, 10_300]), processes([1_000, 1_800]));
-        let memory = beyond(Setup::BARE, with, bare).unwrap();
+        let memory = beyond(Setup::bare(Shape::Plain), with, bare).unwrap();
         assert_eq!(
             (memory.kib_per_worker, memory.kib_per_process),
             (1_000, 500)

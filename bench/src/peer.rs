@@ -247,7 +247,7 @@ mod tests {
         let place = |name: &str| names.iter().position(|one| one == name);
         assert_eq!(
             place("other-10-allowed"),
-            place("faultline-module-10-allowed").map(|n| n + 1)
+            place("module-idle-10-allowed").map(|n| n + 1)
         );
         let its = names.iter().filter(|name| name.starts_with("other-"));
         assert_eq!(

@@ -34,7 +34,7 @@ pub(crate) fn svg(report: &Report) -> Result<String, fmt::Error> {
     let mut group = None;
     for one in bars {
         let path = one.variant.path;
-        let here = (one.variant.is_noise(), path);
+        let here = (one.variant.is_noise(), path, one.variant.setup.shape);
         if group.replace(here).is_some_and(|before| before != here) {
             y += GAP;
         }
@@ -67,7 +67,8 @@ fn write_bar(
     let label = if one.variant.is_noise() {
         "bare, against itself".to_owned()
     } else {
-        format!("{}: {}", one.variant.path.name(), guard.name())
+        let (path, shape) = (one.variant.path.name(), one.variant.setup.shape.suffix());
+        format!("{path}{shape}: {}", guard.name())
     };
     let (text, middle) = (y + 11.0, y + BAR / 2.0);
     let ratio = one.ratio;
@@ -103,6 +104,7 @@ const fn colour(guard: Guard) -> &'static str {
         Guard::Lua => "#e69f00",
         Guard::Faultline | Guard::FaultlineLabels => "#009e73",
         Guard::FaultlineModule => "#0072b2",
+        Guard::ModuleIdle => "#dddddd",
         Guard::Peer(_) => "#cc79a7",
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     peer::Peer,
     rounds::{Measured, Method},
     statistics::Quartiles,
-    variant::{Guard, Kind, ROUTES},
+    variant::{Guard, Setup, Variant},
 };
 use anyhow::Context;
 use serde::Serialize;
@@ -64,10 +64,9 @@ impl Module {
 /// The filter beside another guard.
 #[derive(Debug, Serialize)]
 pub(crate) struct Comparison {
-    /// The kind of path.
-    pub(crate) path: Kind,
-    /// The size of the table.
-    pub(crate) routes: usize,
+    /// The filter's variant.
+    #[serde(flatten)]
+    pub(crate) filter: Variant,
     /// The other.
     pub(crate) against: Guard,
     /// The filter's cost divided by the other's, both as ratios to bare Envoy.
@@ -81,11 +80,13 @@ pub(crate) const BOUND: f64 = 1.3;
 
 /// Compares the filter with every other guard that was measured.
 pub(crate) fn compare(variants: &[Measured], peers: &[&'static Peer]) -> Vec<Comparison> {
-    let find = |guard, routes, path| {
-        variants.iter().find(|one| {
-            let variant = one.variant;
-            (variant.setup.guard, variant.setup.routes, variant.path) == (guard, routes, path)
-        })
+    let find = |guard, filter: Variant| {
+        let setup = Setup {
+            guard,
+            ..filter.setup
+        };
+        let equal = Variant { setup, ..filter };
+        variants.iter().find(|one| one.variant == equal)
     };
     let ours = [
         Guard::Lua,
@@ -97,23 +98,19 @@ pub(crate) fn compare(variants: &[Measured], peers: &[&'static Peer]) -> Vec<Com
         .into_iter()
         .chain(peers.iter().map(|peer| Guard::Peer(peer)))
         .collect();
+    let is_filter = |one: &&Measured| one.variant.setup.guard == Guard::Faultline;
     let mut all = Vec::new();
-    for routes in ROUTES {
-        for path in Kind::ALL {
-            for &against in &others {
-                let filter = find(Guard::Faultline, routes, path);
-                let equal = find(against, routes, path);
-                if let (Some(filter), Some(equal)) = (filter, equal)
-                    && let Some(quotient) = quotient(&filter.ratios, &equal.ratios)
-                {
-                    all.push(Comparison {
-                        path,
-                        routes,
-                        against,
-                        quotient,
-                        added: added(filter.ratio.median, equal.ratio.median),
-                    });
-                }
+    for filter in variants.iter().filter(is_filter) {
+        for &against in &others {
+            if let Some(equal) = find(against, filter.variant)
+                && let Some(quotient) = quotient(&filter.ratios, &equal.ratios)
+            {
+                all.push(Comparison {
+                    filter: filter.variant,
+                    against,
+                    quotient,
+                    added: added(filter.ratio.median, equal.ratio.median),
+                });
             }
         }
     }

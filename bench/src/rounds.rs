@@ -6,7 +6,7 @@ use crate::{
     load::Until,
     running::{Running, Slice},
     statistics::Quartiles,
-    variant::{Setup, Variant},
+    variant::{Shape, Variant},
 };
 use anyhow::Context;
 use serde::Serialize;
@@ -60,12 +60,21 @@ pub(crate) async fn measure(
     mut progress: impl FnMut(usize, usize),
 ) -> anyhow::Result<Vec<Measured>> {
     let start = |setup| Running::start(setup, modules, 1, method.connections);
-    let mut bare = start(Setup::BARE).await?;
+    let mut bares: Vec<Bare> = Vec::new();
     let mut all: Vec<Running> = Vec::new();
     let mut entries = Vec::new();
     for &variant in variants {
         if !all.iter().any(|one| one.setup == variant.setup) {
             all.push(start(variant.setup).await?);
+        }
+        let shape = variant.setup.shape;
+        if !bares.iter().any(|one| one.running.setup.shape == shape) {
+            let reference = Variant::bare(shape);
+            bares.push(Bare {
+                running: start(reference.setup).await?,
+                exchange: Arc::new(Exchange::of(reference)?),
+                last: None,
+            });
         }
         entries.push(Entry {
             variant,
@@ -75,26 +84,40 @@ pub(crate) async fn measure(
         });
     }
 
-    let reference = Variant::BARE_AGAIN;
-    let questions = Arc::new(Exchange::of(reference)?);
     let length = Until::Elapsed(Duration::try_from_secs_f64(method.slice_seconds)?);
     let total = method.rounds * entries.len();
-    let mut before = bare.slice(&questions, reference.path, length).await?;
+    let mut shapes: Vec<Shape> = bares.iter().map(|bare| bare.running.setup.shape).collect();
     for round in 0..method.rounds {
+        // Shape by shape, so that every slice stands between two of bare Envoy under the same requests.
         fastrand::shuffle(&mut entries);
+        fastrand::shuffle(&mut shapes);
+        entries.sort_by_key(|entry| {
+            let shape = entry.variant.setup.shape;
+            shapes.iter().position(|one| *one == shape)
+        });
+        for bare in &mut bares {
+            bare.last = None;
+        }
         for (n, entry) in entries.iter_mut().enumerate() {
             let envoy = all
                 .iter_mut()
                 .find(|one| one.setup == entry.variant.setup)
                 .context("every variant's Envoy was started")?;
+            let bare = bares
+                .iter_mut()
+                .find(|one| one.running.setup.shape == entry.variant.setup.shape)
+                .context("every shape's bare Envoy was started")?;
+            let before = match bare.last {
+                Some(before) => before,
+                None => bare.slice(length).await?,
+            };
             let slice = envoy
                 .slice(&entry.exchange, entry.variant.path, length)
                 .await
                 .with_context(|| entry.variant.to_string())?;
-            let after = bare.slice(&questions, reference.path, length).await?;
+            let after = bare.slice(length).await?;
             entry.ratios.push(ratio(slice, before, after));
             entry.slices.push(slice);
-            before = after;
             progress(round * variants.len() + n + 1, total);
         }
     }
@@ -104,6 +127,23 @@ pub(crate) async fn measure(
     // Back into the order of the table.
     entries.sort_by_key(|entry| variants.iter().position(|one| *one == entry.variant));
     entries.into_iter().map(Entry::measured).collect()
+}
+
+/// Bare Envoy, for requests of one shape.
+struct Bare {
+    running: Running,
+    exchange: Arc<Exchange>,
+    /// Its last slice in this round.
+    last: Option<Slice>,
+}
+
+impl Bare {
+    async fn slice(&mut self, length: Until) -> anyhow::Result<Slice> {
+        let path = Variant::bare(self.running.setup.shape).path;
+        let slice = self.running.slice(&self.exchange, path, length).await?;
+        self.last = Some(slice);
+        Ok(slice)
+    }
 }
 
 /// A slice's cost as a ratio to the mean of its two bare neighbours.

@@ -6,7 +6,7 @@ use crate::{
     exchange::Exchange,
     load::{Load, Until},
     peer::Peer,
-    variant::{Guard, Kind, Setup, Variant},
+    variant::{AT_ONCE, Guard, Kind, Setup, Shape, Variant},
 };
 use anyhow::{Context, ensure};
 use faultline_filter_core::{
@@ -46,7 +46,8 @@ impl Slice {
 }
 
 impl Running {
-    /// Starts an Envoy with `workers` threads and opens `connections` to it.
+    /// Starts an Envoy with `workers` threads and opens `connections` to it, or, for slow requests,
+    /// as many senders as there are to be requests at once.
     ///
     /// # Errors
     /// Envoy does not start, or its guard does not do what no slice asks.
@@ -62,7 +63,11 @@ impl Running {
         let envoy = Envoy::start_with(&config::envoy(setup, modules), &arguments, &[])
             .await
             .with_context(|| format!("{name} with {} routes", setup.routes))?;
-        let load = Load::open(envoy.listener(LISTENER).await?, connections).await?;
+        let address = envoy.listener(LISTENER).await?;
+        let load = match setup.shape {
+            Shape::Plain | Shape::Cookie => Load::open(address, connections).await?,
+            Shape::Slow => Load::open_streams(address, AT_ONCE).await?,
+        };
         let mut running = Self {
             setup,
             envoy,
@@ -73,7 +78,7 @@ impl Running {
         Ok(running)
     }
 
-    /// Loads it and tells what that cost.
+    /// Loads it and tells what that cost. A slice of slow requests is one of each sender.
     ///
     /// # Errors
     /// An answer was wrong, or the process is gone.
@@ -83,6 +88,10 @@ impl Running {
         path: Kind,
         until: Until,
     ) -> anyhow::Result<Slice> {
+        let until = match self.setup.shape {
+            Shape::Plain | Shape::Cookie => until,
+            Shape::Slow => Until::AllAtOnce,
+        };
         let before = cpu::at_rest(self.envoy.pid()).await?;
         let answers = self.load.run(exchange, until).await;
         let answers =
@@ -117,7 +126,7 @@ impl Running {
         let [_, _, refused] = &mut self.counted;
         let expected = match self.setup.guard {
             Guard::Peer(peer) => return self.adds_headers(peer).await,
-            Guard::Bare => StatusCode::OK,
+            Guard::Bare | Guard::ModuleIdle => StatusCode::OK,
             Guard::Native | Guard::NativeTree => StatusCode::NOT_FOUND,
             Guard::Lua | Guard::Faultline | Guard::FaultlineLabels | Guard::FaultlineModule => {
                 *refused += 1;
@@ -174,7 +183,11 @@ impl Running {
     /// A counter differs from the number of requests asked.
     pub(crate) async fn counted_all(&self) -> anyhow::Result<()> {
         let (prefix, labels) = match self.setup.guard {
-            Guard::Bare | Guard::Native | Guard::NativeTree | Guard::Peer(_) => return Ok(()),
+            Guard::Bare
+            | Guard::Native
+            | Guard::NativeTree
+            | Guard::ModuleIdle
+            | Guard::Peer(_) => return Ok(()),
             Guard::Lua => ("http.bench.lua", Labels::Plain),
             Guard::Faultline => ("wasmcustom", Labels::Plain),
             Guard::FaultlineLabels => ("wasmcustom", Labels::Tagged),

@@ -4,7 +4,7 @@ use crate::{
     report::{BOUND, Comparison, Report},
     rounds::Measured,
     statistics::Quartiles,
-    variant::Guard,
+    variant::{Guard, Variant},
 };
 use std::fmt;
 
@@ -26,14 +26,15 @@ impl Report {
         )?;
         writeln!(
             f,
-            "routes  path      guard             ratio  quartiles     (µs  requests)"
+            "routes  requests        guard             ratio  quartiles     (µs  requests)"
         )?;
         let mut group = None;
         for one in &self.variants {
-            let here = (one.variant.setup.routes, one.variant.path);
-            if group.replace(here).is_some_and(|before| before != here) {
+            let here = (one.variant.setup.routes, request(one.variant));
+            if group.as_ref().is_some_and(|before| *before != here) {
                 writeln!(f)?;
             }
+            group = Some(here);
             write_variant(f, one)?;
         }
         Ok(())
@@ -49,20 +50,20 @@ impl Report {
         )?;
         writeln!(
             f,
-            "routes  path      against            quotient  quartiles     added"
+            "routes  requests        against            quotient  quartiles     added"
         )?;
         for one in &self.comparisons {
             let Comparison {
-                path,
-                routes,
+                filter,
                 against,
                 quotient,
                 added,
             } = one;
+            let routes = filter.setup.routes;
             writeln!(
                 f,
-                "{routes:>6}  {:<9} {:<18} {:>8.2}  {:<11} {:>6}",
-                path.name(),
+                "{routes:>6}  {:<15} {:<18} {:>8.2}  {:<11} {:>6}",
+                request(*filter),
                 against.name(),
                 quotient.median,
                 spread(quotient),
@@ -125,24 +126,29 @@ impl Report {
 }
 
 fn write_variant(f: &mut fmt::Formatter<'_>, one: &Measured) -> fmt::Result {
-    let (routes, path, guard) = if one.variant.is_noise() {
-        ("-".to_owned(), "-", "bare again")
+    let (routes, request, guard) = if one.variant.is_noise() {
+        ("-".to_owned(), "-".to_owned(), "bare again")
     } else {
         let setup = one.variant.setup;
         (
             setup.routes.to_string(),
-            one.variant.path.name(),
+            request(one.variant),
             setup.guard.name(),
         )
     };
     writeln!(
         f,
-        "{routes:>6}  {path:<9} {guard:<17} {:>5.2}  {:<11} {:>7.1}  {:>8}",
+        "{routes:>6}  {request:<15} {guard:<17} {:>5.2}  {:<11} {:>7.1}  {:>8}",
         one.ratio.median,
         spread(&one.ratio),
         one.cpu_microseconds,
         one.requests
     )
+}
+
+/// The kind of path and the shape, such as `observed-slow`.
+fn request(variant: Variant) -> String {
+    [variant.path.name(), variant.setup.shape.suffix()].concat()
 }
 
 fn spread(quartiles: &Quartiles) -> String {
@@ -156,11 +162,11 @@ mod tests {
         environment::{Environment, Moment},
         report::compare,
         rounds::Method,
-        variant::{Kind, Setup, Variant},
+        variant::{Kind, Setup},
     };
 
     fn measured(guard: Guard, ratio: f64) -> Measured {
-        let setup = Setup { guard, routes: 10 };
+        let setup = Setup::plain(guard, 10);
         let path = Kind::Allowed;
         let variant = Variant { setup, path };
         Measured {
@@ -201,7 +207,8 @@ mod tests {
     #[test]
     fn rows_are_aligned_and_the_verdict_follows_the_figures() {
         let within = table(1.5, 1.8);
-        let row = "    10  allowed   faultline          1.80  1.80–1.80      12.3       456\n";
+        let row =
+            "    10  allowed         faultline          1.80  1.80–1.80      12.3       456\n";
         assert!(within.contains(row), "{within}");
         assert!(within.contains("at most 1.20 ×"), "{within}");
         assert!(within.contains("within the bound of 1.3\n"), "{within}");

@@ -21,13 +21,16 @@ pub(crate) enum Guard {
     FaultlineLabels,
     /// The filter as a dynamic module.
     FaultlineModule,
+    /// The same with a configuration that it refuses, so that it lets every request pass: the share of
+    /// being there.
+    ModuleIdle,
     /// A module of another project.
     Peer(&'static Peer),
 }
 
 impl Guard {
     /// All but the peers.
-    pub(crate) const OURS: [Self; 7] = [
+    pub(crate) const OURS: [Self; 8] = [
         Self::Bare,
         Self::Native,
         Self::NativeTree,
@@ -35,6 +38,7 @@ impl Guard {
         Self::Faultline,
         Self::FaultlineLabels,
         Self::FaultlineModule,
+        Self::ModuleIdle,
     ];
 
     /// Its name in the table.
@@ -47,6 +51,7 @@ impl Guard {
             Self::Faultline => "faultline",
             Self::FaultlineLabels => "faultline-labels",
             Self::FaultlineModule => "faultline-module",
+            Self::ModuleIdle => "module-idle",
             Self::Peer(peer) => &peer.name,
         }
     }
@@ -55,6 +60,7 @@ impl Guard {
     pub(crate) fn is_asked(self, path: Kind) -> bool {
         match self {
             Self::Peer(peer) => peer.request(path).is_some(),
+            Self::ModuleIdle => path == Kind::Allowed,
             _ => true,
         }
     }
@@ -66,6 +72,35 @@ impl Serialize for Guard {
     }
 }
 
+/// The shape of the requests. Each is compared with bare Envoy under requests of the same shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Shape {
+    /// Four short headers, answered at once.
+    Plain,
+    /// The same with a `cookie` of [`COOKIE`] bytes.
+    Cookie,
+    /// [`AT_ONCE`] at once, each delayed behind the guard until the last has arrived.
+    Slow,
+}
+
+impl Shape {
+    /// A word behind the kind of path, in the table; none for plain requests.
+    pub(crate) const fn suffix(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Cookie => "-cookie",
+            Self::Slow => "-slow",
+        }
+    }
+}
+
+/// Bytes of the large header.
+pub(crate) const COOKIE: usize = 8 << 10;
+
+/// Requests under way at once, if they are slow.
+pub(crate) const AT_ONCE: usize = 10_000;
+
 /// One Envoy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Setup {
@@ -73,21 +108,32 @@ pub(crate) struct Setup {
     pub(crate) guard: Guard,
     /// How many routes that has.
     pub(crate) routes: usize,
+    /// The requests it gets.
+    pub(crate) shape: Shape,
 }
 
 impl Setup {
-    /// An Envoy that answers every path: what everything is compared with.
-    pub(crate) const BARE: Self = Self {
-        guard: Guard::Bare,
-        routes: 0,
-    };
+    /// An Envoy that answers every path: what everything of this shape is compared with.
+    pub(crate) const fn bare(shape: Shape) -> Self {
+        Self {
+            guard: Guard::Bare,
+            routes: 0,
+            shape,
+        }
+    }
+
+    /// An Envoy with so many routes, for plain requests.
+    pub(crate) const fn plain(guard: Guard, routes: usize) -> Self {
+        Self {
+            guard,
+            routes,
+            shape: Shape::Plain,
+        }
+    }
 
     /// An Envoy with a module of another project.
     pub(crate) fn of_peer(peer: &'static Peer) -> Self {
-        Self {
-            guard: Guard::Peer(peer),
-            routes: peer.routes,
-        }
+        Self::plain(Guard::Peer(peer), peer.routes)
     }
 }
 
@@ -141,10 +187,15 @@ pub(crate) struct Variant {
 
 impl Variant {
     /// Bare Envoy, measured against itself: the noise.
-    pub(crate) const BARE_AGAIN: Self = Self {
-        setup: Setup::BARE,
-        path: Kind::Allowed,
-    };
+    pub(crate) const BARE_AGAIN: Self = Self::bare(Shape::Plain);
+
+    /// Bare Envoy under requests of this shape.
+    pub(crate) const fn bare(shape: Shape) -> Self {
+        Self {
+            setup: Setup::bare(shape),
+            path: Kind::Allowed,
+        }
+    }
 
     /// Whether it is the A/A line.
     pub(crate) fn is_noise(&self) -> bool {
@@ -158,7 +209,8 @@ impl fmt::Display for Variant {
             return f.write_str("bare-again");
         }
         let (guard, path) = (self.setup.guard.name(), self.path.name());
-        write!(f, "{guard}-{}-{path}", self.setup.routes)
+        let (routes, shape) = (self.setup.routes, self.setup.shape.suffix());
+        write!(f, "{guard}-{routes}-{path}{shape}")
     }
 }
 
@@ -181,17 +233,36 @@ pub(crate) fn all(peers: &[&'static Peer]) -> Vec<Variant> {
                 Guard::Faultline,
                 Guard::FaultlineModule,
             ] {
-                let setup = Setup { guard, routes };
+                let setup = Setup::plain(guard, routes);
                 variants.push(Variant { setup, path });
             }
-            if path == Kind::Observed && routes == ROUTES[0] {
-                let guard = Guard::FaultlineLabels;
-                let setup = Setup { guard, routes };
+            // What one kind of path shows, on the smallest table.
+            let once = match (path, routes == ROUTES[0]) {
+                (Kind::Allowed, true) => Some(Guard::ModuleIdle),
+                (Kind::Observed, true) => Some(Guard::FaultlineLabels),
+                _ => None,
+            };
+            if let Some(guard) = once {
+                let setup = Setup::plain(guard, routes);
                 variants.push(Variant { setup, path });
             }
             let setups = peers.iter().map(|peer| Setup::of_peer(peer));
             let asked = setups.filter(|peer| peer.routes == routes && peer.guard.is_asked(path));
             variants.extend(asked.map(|setup| Variant { setup, path }));
+        }
+    }
+    // Of the kinds, each shape is asked for the one on which it costs most: all headers of a request
+    // are read where methods are restricted, and an observed request is kept until it has ended.
+    for (shape, path) in [
+        (Shape::Cookie, Kind::Allowed),
+        (Shape::Slow, Kind::Observed),
+    ] {
+        for guard in [Guard::Lua, Guard::Faultline, Guard::FaultlineModule] {
+            let setup = Setup {
+                shape,
+                ..Setup::plain(guard, ROUTES[0])
+            };
+            variants.push(Variant { setup, path });
         }
     }
     variants
@@ -237,6 +308,8 @@ mod tests {
         assert!(names.contains(&"faultline-10000-unknown".to_owned()));
         assert!(names.contains(&"faultline-labels-10-observed".to_owned()));
         assert!(names.contains(&"faultline-module-10000-unknown".to_owned()));
+        assert!(names.contains(&"lua-10-allowed-cookie".to_owned()));
+        assert!(names.contains(&"faultline-10-observed-slow".to_owned()));
     }
 
     #[test]

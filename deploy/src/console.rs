@@ -36,6 +36,15 @@ pub(crate) fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// It refuses this as wrong usage, in this sentence.
+pub(crate) fn refused_as_usage(arguments: &[&str], environment: &[(&str, &str)], sentence: &str) {
+    let output = deploy(NO_CLUSTER, arguments, environment);
+    let told = told(&output);
+    let asked = format!("{arguments:?} {environment:?}: {told}");
+    assert_eq!(output.status.code(), Some(2), "{asked}");
+    assert!(told.contains(sentence), "{asked}");
+}
+
 #[test]
 fn wrong_usage_is_named() {
     for (arguments, sentence) in [
@@ -85,14 +94,31 @@ fn wrong_usage_is_named() {
             "/nowhere.yaml cannot be read",
         ),
         (
+            vec!["--gateway", "mine"],
+            "the gateway \"mine\" must be own, or NAMESPACE/SERVICE",
+        ),
+        (
+            vec!["--gateway-api", "--gateway", "istio-system/edge"],
+            "--gateway-api goes with --gateway own alone",
+        ),
+        (
+            vec!["--host", "http://example.com"],
+            "must be a host name in lower-case letters",
+        ),
+        (
+            vec!["--host", "example.com:80"],
+            "must be a host name in lower-case letters",
+        ),
+        (
+            vec!["--istio-revision", "1.31"],
+            "the revision \"1.31\" must be lower-case letters",
+        ),
+        (
             vec!["--status", "--delete"],
             "--status and --delete do not go together",
         ),
     ] {
-        let output = deploy(NO_CLUSTER, &arguments, &[]);
-        let told = told(&output);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
-        assert!(told.contains(sentence), "{arguments:?}: {told}");
+        refused_as_usage(&arguments, &[], sentence);
     }
 }
 
@@ -110,19 +136,19 @@ fn the_environment_is_read_and_checked_alike() {
             "Example.com",
             "the registry \"Example.com\"",
         ),
+        ("FAULTLINE_GATEWAY", "own/", "the gateway \"own/\""),
+        (
+            "FAULTLINE_GATEWAY_API",
+            "maybe",
+            "FAULTLINE_GATEWAY_API is \"maybe\"",
+        ),
         (
             "FAULTLINE_ISTIO_CONFIG",
             "/nowhere.yaml",
             "/nowhere.yaml cannot be read",
         ),
     ] {
-        let output = deploy(NO_CLUSTER, &[], &[(name, value)]);
-        assert_eq!(output.status.code(), Some(2), "{name}");
-        assert!(
-            told(&output).contains(sentence),
-            "{name}: {}",
-            told(&output)
-        );
+        refused_as_usage(&[], &[(name, value)], sentence);
     }
     let output = deploy(NO_CLUSTER, &["--status"], &[("FAULTLINE_DELETE", "true")]);
     assert!(
@@ -200,6 +226,11 @@ fn help_names_every_option() {
         "--registry",
         "--insecure-registry",
         "--namespace",
+        "--gateway own",
+        "--gateway NAMESPACE/SERVICE",
+        "--host",
+        "--gateway-api",
+        "--istio-revision",
         "--istio-config",
         "--timeout",
         "--skip-build",

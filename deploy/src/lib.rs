@@ -5,7 +5,13 @@
 #[cfg(test)]
 mod architectures;
 #[cfg(test)]
+mod boundary;
+#[cfg(test)]
 mod checks;
+#[cfg(test)]
+mod choice;
+#[cfg(test)]
+mod components;
 #[cfg(test)]
 mod console;
 #[cfg(test)]
@@ -16,6 +22,8 @@ mod lock;
 mod machine;
 #[cfg(test)]
 mod manifest;
+#[cfg(test)]
+mod mesh;
 #[cfg(test)]
 mod neighbours;
 #[cfg(test)]

@@ -13,7 +13,7 @@ cat "$standin/$2" 2>/dev/null || true
 const CLUSTER: [(&str, &str); 6] = [
     (
         "crds",
-        "gateways.gateway.networking.k8s.io gateways.networking.istio.io virtualservices.networking.istio.io",
+        "httproutes.gateway.networking.k8s.io gateways.gateway.networking.k8s.io gateways.networking.istio.io virtualservices.networking.istio.io",
     ),
     (
         "pods",
@@ -34,6 +34,9 @@ const CLUSTER: [(&str, &str); 6] = [
     ("ingressclasses.networking.k8s.io", "mesh "),
 ];
 
+/// What Istio's default profile installs.
+const GATEWAY: &str = "gateway_namespace=istio-system gateway_service=istio-ingressgateway gateway_selector=istio=ingressgateway";
+
 fn cluster() -> StandIn {
     let cluster = StandIn::new(FILES);
     for (kind, printed) in CLUSTER {
@@ -47,8 +50,8 @@ fn neighbours(kind: &str, lines: &str) -> String {
     let file = cluster.file(kind);
     let before = std::fs::read_to_string(&file).unwrap_or_default();
     std::fs::write(&file, format!("{before}{lines}\n")).expect("a file");
-    let find = "gateway_namespace=istio-system; find_neighbours; printf %s \"$neighbours\"";
-    cluster.printed(find).trim().to_owned()
+    let find = format!("{GATEWAY}; find_neighbours; printf %s \"$neighbours\"");
+    cluster.printed(&find).trim().to_owned()
 }
 
 #[test]
@@ -167,7 +170,7 @@ fn a_shared_gateway_is_refused_in_a_sentence() {
         (
             "",
             "deploy.sh: the gateway istio-system/istio-ingressgateway serves others: Gateway shop/shop (shop.test)",
-            "https://istio.io/latest/docs/setup/additional-setup/gateway/",
+            "--gateway own; or share this one by a host name: --gateway istio-system/istio-ingressgateway --host NAME",
         ),
         (
             "wasmplugin.extensions.istio.io/faultline-gateway",
@@ -180,13 +183,92 @@ fn a_shared_gateway_is_refused_in_a_sentence() {
         std::fs::write(cluster.file("wasmplugins.extensions.istio.io"), plugin).expect("a file");
         let theirs = "shop/shop||istio=ingressgateway,|shop.test \n";
         std::fs::write(cluster.file("gateways.networking.istio.io"), theirs).expect("a file");
-        let output = cluster.run(
-            "gateway_namespace=istio-system gateway_service=istio-ingressgateway; check_gateway_is_free",
-        );
+        let output = cluster.run(&format!("{GATEWAY}; check_gateway_is_free"));
         let told = told(&output);
         assert_eq!(output.status.code(), Some(1), "{told}");
         assert!(told.contains(sentence) && told.contains(advice), "{told}");
     }
+}
+
+/// What check_gateway_is_free comes to with a host, beside others.
+fn shared(host: &str, kind: &str, line: &str) -> (Option<i32>, String) {
+    let cluster = cluster();
+    let file = cluster.file(kind);
+    let before = std::fs::read_to_string(&file).unwrap_or_default();
+    std::fs::write(&file, format!("{before}{line}\n")).expect("a file");
+    let output = cluster.run(&format!("{GATEWAY} host={host}; check_gateway_is_free"));
+    (output.status.code(), told(&output))
+}
+
+#[test]
+fn a_gateway_is_shared_by_a_host_that_is_nobody_elses() {
+    let gateways = "gateways.networking.istio.io";
+    for line in [
+        "shop/shop||istio=ingressgateway,|shop.test ",
+        "shop/shop||istio=ingressgateway,|* ",
+        "shop/shop||istio=ingressgateway,|shop/* *.test ",
+    ] {
+        let (code, told) = shared("faultline.test", gateways, line);
+        assert_eq!(code, Some(0), "{line}: {told}");
+    }
+    for (kind, line, whose) in [
+        (
+            gateways,
+            "shop/shop||istio=ingressgateway,|a.test shop/faultline.test ",
+            "Gateway shop/shop (a.test shop/faultline.test)",
+        ),
+        // behind a gateway that takes every host
+        (
+            "virtualservices.networking.istio.io",
+            "shop/web||shop/all |faultline.test ",
+            "VirtualService shop/web (faultline.test)",
+        ),
+        (
+            "ingresses.networking.k8s.io",
+            "shop/web||istio;<no value>|faultline.test ",
+            "Ingress shop/web (faultline.test)",
+        ),
+        (
+            "httproutes.gateway.networking.k8s.io",
+            "shop/web|||faultline.test ",
+            "HTTPRoute shop/web (faultline.test)",
+        ),
+    ] {
+        let (code, told) = shared("faultline.test", kind, line);
+        assert_eq!(code, Some(1), "{line}");
+        let sentence = format!("the host faultline.test is served to others: {whose}");
+        assert!(
+            told.contains(&sentence) && told.contains("--host NAME"),
+            "{told}"
+        );
+    }
+    // inside the mesh a host of that name disturbs nobody
+    let (code, told) = shared(
+        "faultline.test",
+        "virtualservices.networking.istio.io",
+        "shop/web||mesh |faultline.test ",
+    );
+    assert_eq!(code, Some(0), "{told}");
+}
+
+/// Istio's Ingresses have one gateway, by default that of the default profile.
+#[test]
+fn an_ingress_is_no_neighbour_at_another_gateway() {
+    let cluster = cluster();
+    let line = "shop/web||istio;<no value>|shop.test \n";
+    std::fs::write(cluster.file("ingresses.networking.k8s.io"), line).expect("a file");
+    std::fs::write(cluster.file("pods"), "app=edge,istio=ingress,;").expect("a file");
+    let edge =
+        "gateway_namespace=edge gateway_service=edge gateway_selector=app=edge,istio=ingress";
+    let find = |more: &str| {
+        let script = format!("{edge}; {more} find_neighbours; printf %s \"$neighbours\"");
+        cluster.printed(&script).trim().to_owned()
+    };
+    assert_eq!(find(""), "");
+    assert_eq!(
+        find("ingress_selector() { printf ingress; };"),
+        "Ingress shop/web (shop.test)"
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! acceptance suite.
 
 use crate::{
-    console::{NO_CLUSTER, deploy, told},
+    console::{NO_CLUSTER, deploy, refused_as_usage, told},
     manifest::{Manifests, root},
 };
 use faultline_filter_core::{Config, Fallback};
@@ -64,10 +64,7 @@ fn wrong_usage_is_named() {
         ),
         (vec!["--tag=v1"], "--tag is an option of push-filter"),
     ] {
-        let output = deploy(NO_CLUSTER, &arguments, &[]);
-        let told = told(&output);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
-        assert!(told.contains(sentence), "{arguments:?}: {told}");
+        refused_as_usage(&arguments, &[], sentence);
     }
     let output = deploy(NO_CLUSTER, &["push-filter"], &[("FAULTLINE_AS", "tarball")]);
     assert!(

@@ -2,11 +2,12 @@
 //! and upgrading one is in e2e/release.sh.
 
 use crate::{
+    components,
     console::{NO_CLUSTER, deploy, told},
-    manifest::{bash, kustomize, root},
+    manifest::{Manifest, Manifests, bash, kustomize, root},
     standin::StandIn,
 };
-use std::{fs, process::Output};
+use std::{collections::BTreeSet, fs, process::Output};
 
 const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
@@ -48,28 +49,63 @@ fn the_overlay_is_pinned_and_labelled() {
 #[test]
 fn the_example_has_the_form_of_a_release() {
     let written = bash(&format!(
-        ". deploy/component.sh
+        ". deploy/boundary.sh; . deploy/component.sh
         image() {{ printf 'registry.invalid/faultline/%s@{DIGEST}' \"$1\"; }}
-        write_component \"$(image custom-app)\" \"$(image log-agent)\" \"$(image filter)\" \"$(image e2e)\""
+        image_custom_app=$(image custom-app) image_log_agent=$(image log-agent) image_filter=$(image filter) image_e2e=$(image e2e)
+        write_component"
     ));
     let example = root().join("examples/overlay/release/kustomization.yaml");
     assert_eq!(written, fs::read_to_string(example).expect("the example"));
 }
 
-/// Of the kinds that are installed only these may not be taken away: their content is somebody's.
+/// `core/v1/Service` for `v1` and `Service`, as kubectl's `--prune-allowlist` has it.
+fn kind_of(manifest: &Manifest) -> String {
+    let version = manifest.text("/apiVersion");
+    let core = if version.contains('/') { "" } else { "core/" };
+    format!("{core}{version}/{}", manifest.kind())
+}
+
+/// One list for kubectl and deploy.sh: each kind that is ever applied, in any choice of a gateway, but those that hold
+/// somebody's data. The Gateway API's kinds are deploy.sh's alone, since not every cluster defines them.
 #[test]
-fn an_upgrade_may_take_away_every_kind_that_holds_no_data() {
+fn what_may_be_taken_away_is_what_is_applied_and_holds_no_data() {
     let allowed = fs::read_to_string(root().join("deploy/prune-allowlist.txt")).expect("the list");
-    let may_go = |kind: &str| {
-        allowed
-            .lines()
-            .any(|line| line.rsplit('/').next() == Some(kind))
-    };
-    for manifest in kustomize(&root().join("examples/overlay")).all() {
-        let holds_data = ["Namespace", "PersistentVolumeClaim"].contains(&manifest.kind());
-        assert_eq!(may_go(manifest.kind()), !holds_data, "{}", manifest.kind());
-    }
-    assert!(!may_go("Secret"));
+    let allowed: BTreeSet<_> = allowed.lines().map(str::to_owned).collect();
+    let applied: BTreeSet<_> = [
+        kustomize(&root().join("examples/overlay")),
+        components::with(components::OWN),
+        components::with(components::API),
+    ]
+    .iter()
+    .flat_map(Manifests::all)
+    .filter(|manifest| !["Namespace", "PersistentVolumeClaim"].contains(&manifest.kind()))
+    .map(kind_of)
+    .collect();
+    let (of_gateway_api, others): (BTreeSet<_>, BTreeSet<_>) = applied
+        .into_iter()
+        .partition(|kind| kind.starts_with("gateway.networking.k8s.io/"));
+    assert_eq!(others, allowed);
+    assert_eq!(
+        of_gateway_api.into_iter().collect::<Vec<_>>(),
+        [
+            "gateway.networking.k8s.io/v1/Gateway",
+            "gateway.networking.k8s.io/v1/HTTPRoute"
+        ]
+    );
+}
+
+/// As the cluster names them: the plural of a kind is not in it.
+#[test]
+fn deploy_sh_takes_away_the_same_kinds() {
+    assert_eq!(
+        bash("root=$PWD; . deploy/apply.sh; prunable_kinds"),
+        "services\nserviceaccounts\ndeployments.apps\nstatefulsets.apps\nnetworkpolicies.networking.k8s.io\n\
+         poddisruptionbudgets.policy\nwasmplugins.extensions.istio.io\ndestinationrules.networking.istio.io\n\
+         gateways.networking.istio.io\nsidecars.networking.istio.io\nvirtualservices.networking.istio.io\n\
+         envoyfilters.networking.istio.io\nauthorizationpolicies.security.istio.io\n\
+         peerauthentications.security.istio.io\ngateways.gateway.networking.k8s.io\n\
+         httproutes.gateway.networking.k8s.io\n"
+    );
 }
 
 #[test]
@@ -95,10 +131,6 @@ fn a_release_that_cannot_be_is_named() {
             vec!["--release", ".", "--build", "docker"],
             "--release and --build do not go together",
         ),
-        (
-            vec!["--release", ".", "--delete"],
-            "--release does not go with --delete",
-        ),
     ] {
         let output = deploy(NO_CLUSTER, &arguments, &[]);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -109,8 +141,7 @@ fn a_release_that_cannot_be_is_named() {
 
 /// A release in a folder, with `images` in it and the sums of `summed`.
 fn release(images: &str, summed: &str, settings: &str) -> Output {
-    let standin = StandIn::new("#!/bin/sh\n");
-    fs::write(standin.file("images.txt"), images).expect("a file");
+    let standin = StandIn::with_files("#!/bin/sh\n", &[("images.txt", images)]);
     standin.run(&format!(
         "release=$standin {settings}
         printf '%s  images.txt\\n' \"$(printf %s '{summed}' | sha256sum | cut -d ' ' -f 1)\" >$standin/SHA256SUMS

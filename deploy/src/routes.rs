@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The methods that each path takes.
-type Table = BTreeMap<String, BTreeSet<String>>;
+pub(crate) type Table = BTreeMap<String, BTreeSet<String>>;
 
 /// Paths that one of the services knows, and some that none does.
 const PATHS: [&str; 12] = [
@@ -31,7 +31,7 @@ const METHODS: [&str; 8] = [
     "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE",
 ];
 
-fn of_virtual_service(service: &Manifest) -> Table {
+pub(crate) fn of_virtual_service(service: &Manifest) -> Table {
     let routes: Vec<HttpRoute> = service.read("/spec/http");
     let (last, routes) = routes.split_last().expect("routes");
     assert!(

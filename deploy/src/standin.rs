@@ -23,6 +23,15 @@ impl StandIn {
         Self(folder)
     }
 
+    /// The same, with these files beside it: names and contents.
+    pub(crate) fn with_files(program: &str, files: &[(&str, &str)]) -> Self {
+        let standin = Self::new(program);
+        for (name, content) in files {
+            fs::write(standin.file(name), content).expect("a file");
+        }
+        standin
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.0.path()
     }
@@ -34,11 +43,12 @@ impl StandIn {
     /// A bash that has the parts of deploy.sh and then runs `script`, its input open and its output kept.
     pub(crate) fn start(&self, script: &str) -> Child {
         let parts = "
-            for part in console platforms cluster lock registry neighbours preflight images released pull-secret istio users delete; do
+            for part in console platforms cluster mesh choice lock registry neighbours preflight images released pull-secret istio users boundary apply delete; do
               . deploy/$part.sh
             done
             namespace=faultline mode=deploy timeout=60 context=standin registry='' registry_ca='' pull_secret='' release=''
-            pull_secret_source='' architectures=()";
+            pull_secret_source='' architectures=() gateway='' host='' gateway_api=false istio_revision=''
+            namespace_state=ours";
         let path = std::env::var("PATH").expect("a PATH");
         Command::new("bash")
             .args(["-euo", "pipefail", "-c", &format!("{parts}\n{script}")])

@@ -205,7 +205,9 @@ fn each_way_in_asks_for_its_own_tools() {
         ),
         ("mode=status", "kubectl curl\n"),
         ("mode=delete", "kubectl\n"),
-        ("mode=dry-run", "kubectl\n"),
+        ("mode=dry-run release=''", "kubectl\n"),
+        // The registry is asked for its digests.
+        ("mode=dry-run release=1.2.3", "kubectl curl\n"),
     ] {
         assert_eq!(
             machine.does(&format!("{settings}; {asked}")),

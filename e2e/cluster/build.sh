@@ -27,18 +27,18 @@ unavailable() {  # unavailable LOG WHAT
 
 in_components() { (cd "$here/components" && GOFLAGS=-mod=readonly CGO_ENABLED=0 "$@"); }
 
-# Kubernetes, Istio and CoreDNS are Go packages: compiled here, since their release downloads are not
-# packages. One module and one build, because their common dependencies then compile once.
+# Kubernetes, Istio, CoreDNS and kube-network-policies are Go packages: compiled here, since their release downloads
+# are not packages. One module and one build, because their common dependencies then compile once.
 components() {
   local sum; sum=$(cat "$here"/components/go.{mod,sum} "$here"/components/*/main.go <<<"$kubernetes_version $istio_version" - | sha256sum)
   [ "$sum" != "$(cat "$home/components.sum" 2>/dev/null)" ] || return 0
   say "downloading the components' sources"
-  in_components go list -deps ./coredns ./pause tool >/dev/null 2>"$log/download.log" || unavailable download "the components' sources"
+  in_components go list -deps ./coredns ./pause ./netpol tool >/dev/null 2>"$log/download.log" || unavailable download "the components' sources"
   say "compiling the components: 8 to 15 minutes on 2 cores, once"
   local started=$SECONDS code=0 build ticker kubernetes=k8s.io/component-base/version istio=istio.io/istio/pkg/version
   in_components go build -trimpath -o "$bin/" -ldflags "-s -w \
     -X $kubernetes.gitVersion=v$kubernetes_version -X $kubernetes.gitMajor=1 -X $kubernetes.gitMinor=36 \
-    -X $istio.buildVersion=$istio_version -X $istio.buildTag=$istio_version" ./coredns ./pause tool &
+    -X $istio.buildVersion=$istio_version -X $istio.buildTag=$istio_version" ./coredns ./pause ./netpol tool &
   build=$!
   while sleep 60 >/dev/null 2>&1; do say "  … $(((SECONDS - started) / 60)) min"; done &
   ticker=$!

@@ -1,15 +1,20 @@
 #!/usr/bin/env bash
 # What a cloud does for a cluster, on one machine. Started by cluster.sh, with KUBECONFIG set:
-#   cloud.sh addresses IP       gives every Service of type LoadBalancer that address
+#   cloud.sh addresses IP...    gives every Service of type LoadBalancer the first of these that no other has
 #   cloud.sh volumes FOLDER     gives every PersistentVolumeClaim a folder below FOLDER
 set -euo pipefail
 
 addresses() {
-  local ip=$1 namespace name type given
+  local namespace name type given ip taken
   while read -r namespace name type given; do
-    if [ "$type" != LoadBalancer ] || [ "$given" = "$ip" ]; then continue; fi
-    kubectl -n "$namespace" patch service "$name" --subresource=status \
-      -p "{\"status\":{\"loadBalancer\":{\"ingress\":[{\"ip\":\"$ip\"}]}}}" || true
+    if [ "$type" != LoadBalancer ] || [ -n "$given" ]; then continue; fi
+    taken=" $(kubectl get services -A -o 'jsonpath={.items[*].status.loadBalancer.ingress[*].ip}') " || continue
+    for ip in "$@"; do
+      [[ $taken != *" $ip "* ]] || continue
+      kubectl -n "$namespace" patch service "$name" --subresource=status \
+        -p "{\"status\":{\"loadBalancer\":{\"ingress\":[{\"ip\":\"$ip\"}]}}}" || true
+      break
+    done
   done < <(kubectl get services -A --watch \
     -o jsonpath='{.metadata.namespace} {.metadata.name} {.spec.type} {.status.loadBalancer.ingress[0].ip}{"\n"}')
 }

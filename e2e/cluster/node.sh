@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154  # the variables are cluster.sh's
 # Part of cluster.sh: the node, from its certificates to the last process, and its end.
 
-processes=(etcd apiserver registry guarded containerd controller-manager scheduler kubelet proxy addresses volumes)
+processes=(etcd apiserver registry guarded containerd controller-manager scheduler policies kubelet proxy addresses volumes)
 
 start_node() {
   rm -rf "$home/registry"; cp -al "$home/images" "$home/registry"
@@ -26,10 +26,11 @@ start_node() {
     --service-account-private-key-file="$pki/sa.key" --root-ca-file="$pki/ca.crt" --use-service-account-credentials \
     --cluster-signing-cert-file="$pki/ca.crt" --cluster-signing-key-file="$pki/ca.key"
   start scheduler "$bin/kube-scheduler" --kubeconfig="$pki/scheduler.conf" --leader-elect=false
+  start policies "$bin/netpol" --kubeconfig="$pki/admin.conf" --node=node --queue="$policy_queue"
   start kubelet "$bin/kubelet" --config="$home/kubelet.yaml" --kubeconfig="$pki/kubelet.conf" \
     --hostname-override=node --node-ip="$node_ip" --root-dir="$home/kubelet"
   start proxy "$bin/kube-proxy" --config="$home/proxy.yaml"
-  start addresses "$here/cloud.sh" addresses "$node_ip"
+  start addresses "$here/cloud.sh" addresses "${balanced_ips[@]}"
   start volumes "$here/cloud.sh" volumes "$volumes"
   wait_for 30 "RBAC" kube create clusterrolebinding node --clusterrole=system:node --user=system:node:node
   sed "s/REGISTRY/$registry/; s/DNS_IP/$dns_ip/" "$here/dns.yaml" | kube apply -f "$here/storage.yaml" -f - >/dev/null
@@ -69,7 +70,7 @@ stop() {
 
 down() {
   local name space
-  for name in kubelet proxy controller-manager scheduler addresses volumes; do stop "$name"; done
+  for name in kubelet proxy policies controller-manager scheduler addresses volumes; do stop "$name"; done
   for space in "$home"/containerd/state/io.containerd.grpc.v1.cri/netns/*; do kill_network "$space"; done
   for name in containerd registry guarded apiserver etcd; do stop "$name"; done
   kill_network "/var/run/netns/$netns"            # containers' shims, and whatever a crash left behind
@@ -131,15 +132,19 @@ network() {
   ip netns add "$netns"
   inside ip link set lo up
   inside ip link add node0 type bridge          # stands in for `dummy`, which not every kernel has
-  inside ip addr add "$node_ip/32" dev node0
+  local ip
+  for ip in "${balanced_ips[@]}"; do inside ip addr add "$ip/32" dev node0; done
   inside ip link set node0 up
   inside ip route add default dev node0         # without a route, service addresses never reach iptables
   inside sysctl -qw net.ipv4.ip_forward=1
+  # The first packet of each connection between pods goes to whoever decides about NetworkPolicies; without it none
+  # passes. It would bring them by rules of its own, with an expression of nftables that not every kernel has.
+  inside iptables -t mangle -A FORWARD -m conntrack --ctstate NEW -j NFQUEUE --queue-num "$policy_queue"
   # A cable to this machine's own network, so that kubectl, curl and pushes work from here; nothing is forwarded.
   ip link add faultline0 type veth peer name faultline1 netns "$netns"
   ip addr add "$host_ip/32" dev faultline0; ip link set faultline0 up
   inside ip link set faultline1 up
-  ip route add "$node_ip/32" dev faultline0 src "$host_ip"
+  for ip in "${balanced_ips[@]}"; do ip route add "$ip/32" dev faultline0 src "$host_ip"; done
   inside ip route add "$host_ip/32" dev faultline1
 }
 

@@ -52,13 +52,13 @@ pub enum Mesh {
     Local(Local),
 }
 
-/// The namespaces of the identities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Namespaces<'a> {
-    /// Of the applications.
+/// What identities are made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identities<'a> {
+    /// The namespace of the applications.
     pub own: &'a str,
-    /// Of the ingress gateway.
-    pub gateway: &'a str,
+    /// The ingress gateway, as `/ns/NAMESPACE/sa/ACCOUNT`.
+    pub gateway: String,
 }
 
 impl Mesh {
@@ -171,20 +171,22 @@ impl Mesh {
         }
     }
 
-    /// The namespaces that identities name.
-    #[must_use]
-    pub fn namespaces(&self) -> Namespaces<'_> {
-        match self {
-            Self::Cluster(cluster) => Namespaces {
+    /// What the identities name.
+    ///
+    /// # Errors
+    /// When the gateway's pods cannot be listed.
+    pub async fn identities(&self) -> Result<Identities<'_>> {
+        Ok(match self {
+            Self::Cluster(cluster) => Identities {
                 own: &cluster.names.namespace,
-                gateway: &cluster.names.gateway_namespace,
+                gateway: cluster.gateway_identity().await?,
             },
             // as deploy.sh's defaults
-            Self::Local(_) => Namespaces {
+            Self::Local(_) => Identities {
                 own: "faultline",
-                gateway: "istio-system",
+                gateway: "/ns/istio-system/sa/istio-ingressgateway-service-account".to_owned(),
             },
-        }
+        })
     }
 
     /// The cluster underneath.

@@ -23,3 +23,4 @@ pub mod raw;
 pub mod report;
 pub mod unmet;
 pub mod victim;
+pub mod watch;

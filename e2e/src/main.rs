@@ -15,6 +15,7 @@ use faultline_e2e::inside::{idle, kill, probe};
 use faultline_e2e::local::Local;
 use faultline_e2e::prove::{self, Format, Selection};
 use faultline_e2e::report::Colour;
+use faultline_e2e::watch;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Proves every feature of a deployed Faultline with real requests.
@@ -34,6 +35,8 @@ enum Command {
     Prove(Prove),
     /// List the cases: name, tier, feature, claim.
     List,
+    /// Ask for a URL every 50 ms until SIGTERM; exit code 1 when any request was not answered with 200.
+    Watch(watch::Watch),
     /// Inside the mesh: make requests.
     Probe(probe::Probe),
     /// Inside the mesh: wait for SIGTERM.
@@ -63,12 +66,18 @@ struct Prove {
         default_value = "faultline"
     )]
     namespace: String,
-    /// The ingress gateway's namespace [default: that of the pods with the label istio=ingressgateway].
+    /// The ingress gateway's namespace [default: that of Faultline's plugin].
     #[arg(long, env = "FAULTLINE_GATEWAY_NAMESPACE", value_name = "NS")]
     gateway_namespace: Option<String>,
+    /// The one host that is served, sent with every request [default: the one that Faultline's plugin at the gateway names].
+    #[arg(long, env = "FAULTLINE_HOST", value_name = "NAME")]
+    host: Option<String>,
     /// The image of this program, for the probes inside the mesh [default: the one deploy.sh pushed].
     #[arg(long, env = "FAULTLINE_PROBE_IMAGE", value_name = "REF")]
     probe_image: Option<String>,
+    /// An image with the filter's dynamic module and `cp`, for the case that runs its example.
+    #[arg(long, env = "FAULTLINE_MODULE_IMAGE", value_name = "REF")]
+    module_image: Option<String>,
     /// Only what reads and makes ordinary requests; nothing changes the mesh.
     #[arg(long)]
     quick: bool,
@@ -94,6 +103,7 @@ async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Prove(options) => prove(options).await,
         Command::List => list().map(|()| true),
+        Command::Watch(options) => watch::run(options, &mut std::io::stdout()).await,
         Command::Probe(options) => probe::run(options).await.map(|()| true),
         Command::Idle(options) => idle::run(options).await.map(|()| true),
         Command::KillContainer(options) => kill::run(&options).map(|()| true),
@@ -122,7 +132,9 @@ async fn prove(options: Prove) -> Result<bool> {
         let told = Told {
             namespace: options.namespace,
             gateway_namespace: options.gateway_namespace,
+            host: options.host,
             probe_image: options.probe_image,
+            module_image: options.module_image,
         };
         let cluster = Cluster::new(Names::find(told).await?);
         (
@@ -130,8 +142,12 @@ async fn prove(options: Prove) -> Result<bool> {
             Mesh::Cluster(cluster),
         )
     };
+    let host = match &mesh {
+        Mesh::Cluster(cluster) => cluster.names.host.as_deref(),
+        Mesh::Local(_) => None,
+    };
     let environment = Environment {
-        gateway: Gateway::new(&gateway_url)?,
+        gateway: Gateway::new(&gateway_url, host)?,
         mesh,
         deploy_script: options.deploy_script.map(|path| DeployScript {
             path,

@@ -152,6 +152,7 @@ mod tests {
     use crate::environment::Mesh;
     use crate::gateway::Gateway;
     use crate::unmet::Unmet;
+    use std::collections::BTreeMap;
     use std::future::pending;
     use std::time::Duration;
 
@@ -180,11 +181,14 @@ mod tests {
     /// A deployment of which these cases touch nothing.
     fn nowhere() -> Environment {
         Environment {
-            gateway: Gateway::new("http://127.0.0.1:1").unwrap(),
+            gateway: Gateway::new("http://127.0.0.1:1", None).unwrap(),
             mesh: Mesh::Cluster(Cluster::new(Names {
                 namespace: "n".to_owned(),
                 gateway_namespace: "g".to_owned(),
+                gateway_labels: BTreeMap::new(),
+                host: None,
                 probe_image: None,
+                module_image: None,
                 pull_secret: None,
             })),
             deploy_script: None,

@@ -13,7 +13,7 @@ use crate::{
     pairs,
     vm::Vm,
 };
-use alloc::{vec, vec::Vec};
+use alloc::vec::Vec;
 use core::{cell::RefCell, ptr};
 use faultline_filter_core::problem::Problem;
 
@@ -139,20 +139,29 @@ unsafe extern "C" {
 }
 
 /// The environment of this VM: `NAME=value`, each with a NUL behind it.
-fn environment() -> Vec<u8> {
-    let (mut count, mut size) = (0, 0);
+fn environment() -> Answer<Given<'static>> {
+    let (mut count, mut size) = (0_usize, 0);
     // SAFETY: both pointers are of local variables.
-    if unsafe { environ_sizes_get(&raw mut count, &raw mut size) } != 0 {
-        return Vec::new();
-    }
-    let mut variables = vec![ptr::null_mut(); count];
-    let mut block = vec![0; size];
-    // SAFETY: both have the sizes that the host has just named.
-    match unsafe { environ_get(variables.as_mut_ptr(), block.as_mut_ptr()) } {
-        0 => block,
-        _ => Vec::new(),
+    done(unsafe { environ_sizes_get(&raw mut count, &raw mut size) })?;
+    // Where each variable starts in the block, which nobody reads.
+    let (starts, _starts) = room(count.saturating_mul(size_of::<*mut u8>()))?;
+    let (block, variables) = room(size)?;
+    // SAFETY: both have the sizes that the host has just named, and are not read meanwhile.
+    done(unsafe { environ_get(starts.cast(), block) })?;
+    Ok(variables)
+}
+
+/// Room for so many bytes: where the host is to write them, and what they are then.
+fn room(size: usize) -> Answer<(*mut u8, Given<'static>)> {
+    let start = MEMORY.0.allocate(size);
+    match MEMORY.0.given(start, size) {
+        Some(value) if value.len() == size => Ok((start, value)),
+        _ => Err(INVALID_MEMORY_ACCESS),
     }
 }
+
+/// The host's memory is not where it says, or there is not so much of it.
+const INVALID_MEMORY_ACCESS: Status = Status(6);
 
 fn done(status: u32) -> Answer<()> {
     match status {
@@ -165,8 +174,8 @@ fn done(status: u32) -> Answer<()> {
 fn given(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Answer<Given<'static>> {
     let (mut start, mut length) = (ptr::null_mut(), 0);
     done(call(&raw mut start, &raw mut length))?;
-    // SAFETY: the host has asked `proxy_on_memory_allocate` for it, and has filled it.
-    Ok(unsafe { MEMORY.0.given(start, length) })
+    let given = MEMORY.0.given(start, length);
+    given.ok_or(INVALID_MEMORY_ACCESS)
 }
 
 /// The proxy around this VM.
@@ -185,7 +194,7 @@ impl Host for Proxy {
     }
 
     fn environment(&self, name: &str) -> Option<Vec<u8>> {
-        let block = environment();
+        let block = environment().ok()?;
         let mut variables = block.split(|byte| *byte == 0);
         variables.find_map(|variable| {
             let rest = variable.strip_prefix(name.as_bytes())?;

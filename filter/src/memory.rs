@@ -1,8 +1,11 @@
 //! Memory for the values that the host gives: each is read and let go within one callback, so that
 //! nearly every request finds room in one page and needs nothing of the allocator.
+//!
+//! The host is not trusted with it: memory is read as a value if the host has just asked for it, in
+//! that size, and once.
 #![expect(unsafe_code, reason = "the host writes through pointers")]
 
-use alloc::alloc::{alloc, dealloc};
+use alloc::alloc::{alloc_zeroed, dealloc};
 use core::{
     alloc::Layout,
     cell::Cell,
@@ -26,7 +29,12 @@ pub(crate) struct Memory {
     size: Cell<usize>,
     used: Cell<usize>,
     live: Cell<usize>,
+    /// What the host has asked for last, and how much, until it gives a value.
+    asked: Cell<(*mut u8, usize)>,
 }
+
+/// Nothing is asked for.
+const NOTHING: (*mut u8, usize) = (ptr::null_mut(), 0);
 
 impl Memory {
     pub(crate) const fn new() -> Self {
@@ -35,6 +43,7 @@ impl Memory {
             size: Cell::new(0),
             used: Cell::new(0),
             live: Cell::new(0),
+            asked: Cell::new(NOTHING),
         }
     }
 
@@ -47,18 +56,17 @@ impl Memory {
         if self.live.get() == 0 && size > self.size.get() && size <= LARGEST_PAGE {
             self.turn(size.next_power_of_two().max(FIRST_PAGE));
         }
-        let start = self.used.get();
-        match start
-            .checked_add(size)
-            .filter(|end| *end <= self.size.get())
-        {
+        let used = self.used.get();
+        let start = match used.checked_add(size).filter(|end| *end <= self.size.get()) {
             Some(end) => {
                 self.used.set(end);
                 self.live.set(self.live.get().saturating_add(1));
-                self.page.get().wrapping_add(start)
+                self.page.get().wrapping_add(used)
             }
             None => allocate(size),
-        }
+        };
+        self.asked.set((start, size));
+        start
     }
 
     /// A new page, while nothing is in the old one.
@@ -73,18 +81,22 @@ impl Memory {
         }
     }
 
-    /// The value of `length` bytes that the host has written at `start`.
-    ///
-    /// # Safety
-    /// `start` is of [`Memory::allocate`] for so many bytes, which have been written, and is given
-    /// once.
-    pub(crate) unsafe fn given(&self, start: *mut u8, length: usize) -> Given<'_> {
-        Given {
-            memory: self,
+    /// The value of `length` bytes that the host says it has written at `start`; `None` if that is not
+    /// what the host has asked for last. Memory that the host asks for and does not give stays its own.
+    pub(crate) fn given(&self, start: *mut u8, length: usize) -> Option<Given<'_>> {
+        let (start, length) = if start.is_null() || length == 0 {
             // An empty value needs no memory.
-            start: NonNull::new(start).unwrap_or(NonNull::dangling()),
-            length: if start.is_null() { 0 } else { length },
-        }
+            (NonNull::dangling(), 0)
+        } else {
+            let asked = self.asked.replace(NOTHING);
+            let start = NonNull::new(asked.0).filter(|_| asked == (start, length))?;
+            (start, length)
+        };
+        Some(Given {
+            memory: self,
+            start,
+            length,
+        })
     }
 
     fn take_back(&self, start: *mut u8, length: usize) {
@@ -105,10 +117,11 @@ impl Drop for Memory {
     }
 }
 
+/// Zeroed, since a host may say that it has written what it has not.
 fn allocate(size: usize) -> *mut u8 {
     match Layout::array::<u8>(size) {
         // SAFETY: no caller asks for no bytes.
-        Ok(layout) if size > 0 => unsafe { alloc(layout) },
+        Ok(layout) if size > 0 => unsafe { alloc_zeroed(layout) },
         _ => ptr::null_mut(),
     }
 }
@@ -134,7 +147,7 @@ impl Deref for Given<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: so many bytes have been written there, and until the drop nobody else has them.
+        // SAFETY: so many bytes are of `Memory::allocate`, and until the drop nobody else has them.
         unsafe { slice::from_raw_parts(self.start.as_ptr(), self.length) }
     }
 }
@@ -162,11 +175,29 @@ mod tests {
     fn give(memory: &Memory, size: usize, byte: u8) -> Given<'_> {
         let start = memory.allocate(size);
         assert_eq!(start.is_null(), size == 0);
-        // SAFETY: the memory is for so many bytes, which are written here.
-        unsafe {
-            start.write_bytes(byte, size);
-            memory.given(start, size)
+        // SAFETY: the memory is for so many bytes.
+        unsafe { start.write_bytes(byte, size) };
+        memory.given(start, size).unwrap()
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_no_value() {
+        let memory = Memory::new();
+        let elsewhere = ptr::from_ref(&memory).cast_mut().cast();
+        for (start, length) in [(0, 9), (0, 11), (0, usize::MAX), (1, 9), (1, 10)] {
+            let asked = memory.allocate(10);
+            let start = asked.wrapping_add(start);
+            assert!(memory.given(start, length).is_none(), "{length} bytes");
+            assert!(memory.given(asked, 10).is_none(), "it is asked for no more");
         }
+        memory.allocate(10);
+        assert!(memory.given(elsewhere, 10).is_none());
+        assert!(memory.given(elsewhere, 0).unwrap().is_empty());
+        assert!(memory.given(ptr::null_mut(), 10).unwrap().is_empty());
+        let twice = memory.allocate(10);
+        let value = memory.given(twice, 10).unwrap();
+        assert!(memory.given(twice, 10).is_none());
+        assert_eq!(&*value, [0; 10], "nobody has written it");
     }
 
     #[test]

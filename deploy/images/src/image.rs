@@ -217,13 +217,20 @@ mod tests {
         }
     }
 
+    /// The module's image in this form.
+    fn image_of_module(form: &str) -> Image {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("m");
+        fs::write(&file, MODULE).unwrap();
+        image(&format!("filter={form}:{}", file.display()))
+    }
+
+    const MODULE: &[u8] = b"\0asm and so on";
+
     /// Istio's agent looks into the last layer of an image, which must be of this type.
     #[test]
     fn an_image_of_the_module_has_the_form_that_istio_takes() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("m");
-        fs::write(&file, b"\0asm and so on").unwrap();
-        let image = image(&format!("filter=module:{}", file.display()));
+        let image = image_of_module("module");
         let manifest = json(&image.root);
         assert_eq!(manifest["mediaType"], MANIFEST);
         let layers = manifest["layers"].as_array().unwrap();
@@ -242,10 +249,7 @@ mod tests {
     /// What Istio's agent asks of an artifact: exactly two layers, one of the module's media type.
     #[test]
     fn an_artifact_has_the_form_that_istio_takes() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("m");
-        fs::write(&file, b"\0asm and so on").unwrap();
-        let image = image(&format!("filter=artifact:{}", file.display()));
+        let image = image_of_module("artifact");
         let manifest = json(&image.root);
         let layers = manifest["layers"].as_array().unwrap();
         assert_eq!(layers.len(), 2);
@@ -253,7 +257,7 @@ mod tests {
             .iter()
             .find(|layer| layer["mediaType"] == "application/vnd.module.wasm.content.layer.v1+wasm")
             .unwrap();
-        assert_eq!(named(&image, module).content, b"\0asm and so on");
+        assert_eq!(named(&image, module).content, MODULE);
         let config = named(&image, &manifest["config"]);
         assert_eq!(json(config)["type"], "envoy_proxy");
     }

@@ -16,7 +16,7 @@ pub(crate) struct Login {
     pub(crate) trouble: Option<String>,
 }
 
-/// Looks in each file for the most exact of the names. `registry` is HOST[:PORT][/PATH].
+/// Looks in each file for the most exact of the names. `registry` is `HOST[:PORT][/PATH]`.
 pub(crate) fn find(files: &[PathBuf], registry: &str) -> Login {
     let mut trouble = None;
     for file in files {

@@ -8,7 +8,7 @@ use crate::wanted::Wanted;
 
 /// Makes images of what was compiled, and puts them into a registry.
 ///
-/// An IMAGE is NAME=amd64:FILE[,arm64:FILE] for the programs custom-app, log-agent and e2e; NAME=module:FILE for a
+/// An IMAGE is `NAME=amd64:FILE[,arm64:FILE]` for the programs custom-app, log-agent and e2e; NAME=module:FILE for a
 /// WebAssembly module in an image; NAME=artifact:FILE for the module as an OCI artifact.
 #[derive(Debug, Parser)]
 #[command(name = "faultline-images", version)]
@@ -55,7 +55,7 @@ pub(crate) enum Command {
 /// A registry.
 #[derive(Debug, Args)]
 pub(crate) struct At {
-    /// HOST[:PORT][/PATH]; images lie below it in faultline/.
+    /// `HOST[:PORT][/PATH]`; images lie below it in faultline/.
     #[arg(long)]
     pub(crate) registry: String,
     #[arg(long, value_enum, default_value_t = Scheme::Https)]

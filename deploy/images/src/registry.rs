@@ -19,7 +19,7 @@ use crate::options::{At, Scheme};
 pub(crate) struct Registry {
     client: Client,
     login: Login,
-    /// HOST[:PORT][/PATH]
+    /// `HOST[:PORT][/PATH]`
     place: String,
 }
 

@@ -46,7 +46,7 @@ async fn timed_out(environment: &Environment) -> Result<Look<String>, Unmet> {
                 Ok(lines) => lines.into_iter(),
                 Err(unmet) => bail!("{unmet}"),
             };
-            let line = lines.find(|line| line.text("request_id") == Some(id));
+            let line = lines.find(|line| line.is_of(id));
             line.context("not there")
         },
     )

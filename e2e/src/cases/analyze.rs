@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use crate::case::{Case, Tier};
+use crate::cluster::Cluster;
 use crate::environment::Environment;
 use crate::unmet::{Outcome, Unmet, expect};
 
@@ -18,13 +19,26 @@ pub(super) const CLEAN: Case = Case {
     run: |environment| Box::pin(clean(environment)),
 };
 
+/// The revision of the control plane that has injected custom-app's proxies, where it is not the default.
+async fn revision(cluster: &Cluster) -> anyhow::Result<Option<String>> {
+    let namespace = cluster.names.namespace.as_str();
+    let get = ["get", "pods", "-n", namespace, "-l", "app=custom-app", "-o"];
+    let rev = r"jsonpath={.items[0].metadata.annotations.istio\.io/rev}";
+    let found = cluster.kubectl.run(&[&get[..], &[rev]].concat()).await?;
+    Ok(Some(found).filter(|rev| !rev.is_empty() && rev != "default"))
+}
+
 async fn clean(environment: &Environment) -> Outcome {
     let cluster = environment
         .mesh
         .cluster("istioctl analyzes resources on a cluster")?;
     let namespace = &cluster.names.namespace;
+    // of a revision that is not the default it sees no webhook, unless it is told
+    let revision = revision(cluster).await?;
+    let told = revision.iter().flat_map(|name| ["--revision", name]);
     let run = Command::new("istioctl")
         .args(["analyze", "-n", namespace, "--output", "json"])
+        .args(told)
         .kill_on_drop(true)
         .output()
         .await;

@@ -58,7 +58,8 @@ async fn insider(environment: &Environment) -> Outcome {
     Ok(format!("{first}, {second}"))
 }
 
-async fn gets(
+/// Waits until this caller gets this status.
+pub(super) async fn gets(
     environment: &Environment,
     caller: Caller,
     app: App,

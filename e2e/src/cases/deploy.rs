@@ -34,11 +34,13 @@ pub(super) const NO_CLUSTER: &str =
 
 /// Whether the script has installed the cluster's Istio.
 pub(super) async fn installed_by_script(cluster: &Cluster) -> anyhow::Result<bool> {
-    let gateway = cluster.names.gateway_namespace.as_str();
-    let found = cluster.kubectl.json(&["get", "namespace", gateway]).await?;
-    Ok(found
-        .pointer("/metadata/annotations/faultline~1istio")
-        .is_some())
+    let found = cluster.kubectl.json(&["get", "namespaces"]).await?;
+    let items = found.get("items").and_then(Value::as_array);
+    let noted = |item: &Value| {
+        item.pointer("/metadata/annotations/faultline~1istio")
+            .is_some()
+    };
+    Ok(items.into_iter().flatten().any(noted))
 }
 
 /// The script under proof.

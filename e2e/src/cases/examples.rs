@@ -59,6 +59,10 @@ const PUBLISHED: &str = "oci://registry.example.com/team/faultline/filter@sha256
 
 async fn at_the_gateway(environment: &Environment, kind: &'static str, yaml: &str) -> Outcome {
     let cluster = environment.mesh.cluster(NO_REGISTRY)?;
+    if cluster.names.host.is_some() {
+        let reason = "the gateway is shared by a host name, and the example guards every host of its gateway";
+        return Err(Unmet::Skipped(reason.to_owned()));
+    }
     let known = ["get", "crd", kind, "--ignore-not-found", "-o", "name"];
     if cluster.kubectl.run(&known).await?.trim().is_empty() {
         return Err(Unmet::Skipped(format!("this Istio has no {kind}")));
@@ -72,6 +76,13 @@ async fn at_the_gateway(environment: &Environment, kind: &'static str, yaml: &st
         "namespace: istio-system",
         &format!("namespace: {namespace}"),
     )?;
+    let labels: Vec<String> = cluster
+        .names
+        .gateway_labels
+        .iter()
+        .map(|(key, value)| format!("{key}: \"{value}\""))
+        .collect();
+    let yaml = filled(&yaml, "istio: ingressgateway", &labels.join("\n      "))?;
     let example = Resource {
         kind,
         namespace: namespace.clone(),

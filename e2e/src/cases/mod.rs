@@ -5,11 +5,13 @@ mod again;
 mod analyze;
 mod annotations;
 mod authorization;
+mod boundary;
 mod broken;
 mod delay;
 mod deploy;
 mod entries;
 mod envoy_gateway;
+mod example_module;
 mod examples;
 mod gateway;
 mod healthy;
@@ -64,6 +66,8 @@ pub const ALL: &[Case] = &[
     analyze::CLEAN,
     healthy::NO_FAULT,
     authorization::INSIDER,
+    boundary::EGRESS,
+    boundary::NETWORK,
     broken::DELETED,
     broken::WRONG_DIGEST,
     broken::GARBAGE,
@@ -72,6 +76,7 @@ pub const ALL: &[Case] = &[
     examples::WASM_PLUGIN,
     examples::TRAFFIC_EXTENSION,
     examples::ENVOY_GATEWAY,
+    example_module::MODULE,
     lost::NOTHING_LOST,
     rolling::UNBROKEN,
     kept::KEPT,

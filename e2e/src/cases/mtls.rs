@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use crate::case::{Case, Tier};
 use crate::cases::sightings;
 use crate::converge::{self, CONVERGENCE};
-use crate::environment::{Environment, Namespaces};
+use crate::environment::{Environment, Identities};
 use crate::exchange::{Ask, Reply};
 use crate::gateway::marker;
 use crate::parse::log::Line;
@@ -56,6 +56,12 @@ async fn plaintext(environment: &Environment) -> Outcome {
                 let cause = error.rsplit(": ").next().unwrap_or_default();
                 seen.push(format!("{}: {cause} after {elapsed_ms} ms", app.name()));
             }
+            Reply::NoAnswer { error, .. } if never_arrived(&error) => {
+                return Err(Unmet::Skipped(format!(
+                    "the network lets nobody else reach {} (networkpolicy.yaml), so that mTLS had nothing to refuse: {error}",
+                    app.name()
+                )));
+            }
             reply => {
                 return Err(Unmet::failed(
                     format!("{} to refuse plaintext", app.name()),
@@ -68,6 +74,11 @@ async fn plaintext(environment: &Environment) -> Outcome {
     Ok(seen.join("; "))
 }
 
+/// Whether the API server's connection was dropped on its way, as a network policy does, not refused at its end.
+fn never_arrived(error: &str) -> bool {
+    error.contains("dial tcp") && error.contains("timeout")
+}
+
 async fn identities(environment: &Environment) -> Outcome {
     let since = Instant::now();
     let marker = marker("identities");
@@ -76,13 +87,9 @@ async fn identities(environment: &Environment) -> Outcome {
     let first = lines.first().context("no line")?;
     let id = sightings::field(first, "request_id")?;
     let second = sightings::request_with_id(environment, App::LogAgent, id, since).await?;
-    let Namespaces { own, gateway } = environment.mesh.namespaces();
+    let Identities { own, gateway } = environment.mesh.identities().await?;
     let hops = [
-        (
-            first,
-            format!("/ns/{gateway}/sa/istio-ingressgateway-service-account"),
-            format!("/ns/{own}/sa/custom-app"),
-        ),
+        (first, gateway, format!("/ns/{own}/sa/custom-app")),
         (
             &second,
             format!("/ns/{own}/sa/custom-app"),
@@ -126,6 +133,18 @@ fn ends(line: &Line) -> Result<(String, String), Unmet> {
 mod tests {
     use super::*;
     use crate::parse::log;
+
+    #[test]
+    fn a_connection_that_was_dropped_is_told_from_one_that_was_refused() {
+        assert!(never_arrived("dial tcp 192.0.2.5:8080: i/o timeout"));
+        for refused in [
+            "dial tcp 192.0.2.5:8080: connect: connection refused",
+            "read tcp 192.0.2.1:1->192.0.2.5:8080: read: connection reset by peer",
+            "read tcp 192.0.2.1:1->192.0.2.5:8080: i/o timeout",
+        ] {
+            assert!(!never_arrived(refused), "{refused}");
+        }
+    }
 
     #[test]
     fn the_last_hop_is_read() {

@@ -156,7 +156,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_caller_ends_with_the_work() {
-        let gateway = Gateway::new("http://127.0.0.1:1").unwrap();
+        let gateway = Gateway::new("http://127.0.0.1:1", None).unwrap();
         let work = async {
             tokio::time::sleep(Duration::from_millis(200)).await;
             Ok(7)

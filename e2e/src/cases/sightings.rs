@@ -71,7 +71,7 @@ pub(super) async fn request_with_id(
             let lines = environment.mesh.log(app, Lives::Current, since).await?;
             let line = lines
                 .into_iter()
-                .find(|line| line.is_request() && line.text("request_id") == Some(id));
+                .find(|line| line.is_request() && line.is_of(id));
             line.context("not there")
         },
     )

@@ -5,7 +5,7 @@ use std::fmt;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use super::Cluster;
+use super::{Cluster, plugin};
 
 /// A resource of the mesh.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Cluster {
         Resource {
             kind: "wasmplugins.extensions.istio.io",
             namespace: self.names.gateway_namespace.clone(),
-            name: "faultline-gateway".to_owned(),
+            name: plugin::NAME.to_owned(),
         }
     }
 

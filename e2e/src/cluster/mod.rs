@@ -1,21 +1,27 @@
 //! The mesh on Kubernetes, through `kubectl` and the ambient kubeconfig.
 
+mod boundary;
 mod changes;
+mod guest;
 mod inventory;
 mod kubectl;
 mod outsider;
+mod plugin;
 mod pod;
 mod probes;
 mod snapshot;
 mod workload;
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+pub use self::boundary::{Network, plain_url};
 pub use self::changes::Resource;
+pub use self::guest::Guest;
 pub use self::inventory::Inventory;
 pub use self::kubectl::Kubectl;
 pub use self::pod::{Container, Pod};
@@ -28,6 +34,7 @@ use crate::parse::config::Config;
 use crate::parse::log::{self, Line};
 use crate::parse::reach::Reach;
 use crate::parse::stats::Stats;
+use crate::parse::version;
 use crate::part::{App, Caller, Lives, Proxy};
 use crate::unmet::Unmet;
 
@@ -38,14 +45,23 @@ pub struct Names {
     pub namespace: String,
     /// The namespace of the ingress gateway.
     pub gateway_namespace: String,
+    /// The labels of the ingress gateway's pods.
+    pub gateway_labels: BTreeMap<String, String>,
+    /// The one host that is served; absent where it is any.
+    pub host: Option<String>,
     /// The image of the probes; without it no call can be made from inside the mesh.
     pub probe_image: Option<String>,
+    /// An image with the dynamic module and `cp`.
+    pub module_image: Option<String>,
     /// The secret with which pods of the deployment pull their images.
     pub pull_secret: Option<String>,
 }
 
-/// How the ingress gateway's pods are known.
-const GATEWAY: &str = "istio=ingressgateway";
+/// The container of a probe, in a pod of its own or as a guest.
+pub const PROBE: &str = "probe";
+
+/// How the ingress gateway's pods are known, where no plugin says it.
+const GATEWAY: (&str, &str) = ("istio", "ingressgateway");
 
 /// What a person says of it; the rest is found on the cluster.
 #[derive(Clone, Debug)]
@@ -54,13 +70,17 @@ pub struct Told {
     pub namespace: String,
     /// The namespace of the ingress gateway.
     pub gateway_namespace: Option<String>,
+    /// The one host that is served.
+    pub host: Option<String>,
     /// The image of the probes.
     pub probe_image: Option<String>,
+    /// An image with the dynamic module and `cp`.
+    pub module_image: Option<String>,
 }
 
 impl Names {
-    /// Finds what was not told: the gateway by the label that the Gateway resource selects, the image as
-    /// deploy.sh has noted it on the namespace.
+    /// Finds what was not told: the gateway and its host by Faultline's plugin there, else by the label that Istio's
+    /// default profile gives it; the image as deploy.sh has noted it on the namespace.
     ///
     /// # Errors
     /// When the cluster does not answer, or has no such namespace or no gateway.
@@ -68,7 +88,9 @@ impl Names {
         let Told {
             namespace,
             gateway_namespace,
+            host,
             probe_image,
+            module_image,
         } = told;
         let found = Kubectl
             .json(&["get", "namespace", &namespace])
@@ -82,23 +104,34 @@ impl Names {
             let found = found.pointer(&format!("/metadata/annotations/faultline~1{annotation}"));
             found.and_then(Value::as_str).map(ToOwned::to_owned)
         };
-        let gateway_namespace = match gateway_namespace {
-            Some(namespace) => namespace,
-            None => {
-                let pods = Kubectl.json(&["get", "pods", "-A", "-l", GATEWAY]).await?;
+        let plugin = plugin::find(&namespace, gateway_namespace.as_deref()).await?;
+        let (labels, hosts) = plugin.as_ref().map_or_else(
+            || (plugin::labels(&[GATEWAY]), None),
+            |plugin| (plugin.labels.clone(), plugin.host.clone()),
+        );
+        let gateway_namespace = match (gateway_namespace, plugin) {
+            (Some(namespace), _) => namespace,
+            (None, Some(plugin)) => plugin.namespace,
+            (None, None) => {
+                let selector = plugin::selector(&labels);
+                let pods = Kubectl
+                    .json(&["get", "pods", "-A", "-l", &selector])
+                    .await?;
                 let pods = pod::parse(&pods)?;
                 let gateway = pods
                     .first()
-                    .with_context(|| format!("no pod has the label {GATEWAY}"))?;
+                    .with_context(|| format!("no pod has the label {selector}"))?;
                 gateway.namespace.clone()
             }
         };
-        let probe_image = probe_image.or_else(|| noted("probe-image"));
         Ok(Self {
             pull_secret: noted("image-pull-secret"),
             namespace,
             gateway_namespace,
-            probe_image,
+            gateway_labels: labels,
+            host: host.or(hosts),
+            probe_image: probe_image.or_else(|| noted("probe-image")),
+            module_image,
         })
     }
 
@@ -146,12 +179,25 @@ impl Cluster {
         self.running(&self.names.namespace, &selector).await
     }
 
+    /// The ingress gateway's identity, as SPIFFE names it after the trust domain: that of its pods.
+    ///
+    /// # Errors
+    /// As [`Self::pods`].
+    pub async fn gateway_identity(&self) -> Result<String> {
+        let pods = self.gateways().await?;
+        let Pod {
+            namespace, account, ..
+        } = pods.first().context("no gateway")?;
+        Ok(format!("/ns/{namespace}/sa/{account}"))
+    }
+
     /// The running pods of the ingress gateway.
     ///
     /// # Errors
     /// As [`Self::pods`].
     pub async fn gateways(&self) -> Result<Vec<Pod>> {
-        self.running(&self.names.gateway_namespace, GATEWAY).await
+        let selector = plugin::selector(&self.names.gateway_labels);
+        self.running(&self.names.gateway_namespace, &selector).await
     }
 
     async fn running(&self, namespace: &str, selector: &str) -> Result<Vec<Pod>> {
@@ -230,9 +276,17 @@ impl Cluster {
             Caller::Stranger => self.member(Member::Stranger).await?,
             Caller::Outsider => return self.call_from_outside(ask).await,
         };
+        self.call_from(pod, PROBE, ask).await
+    }
+
+    /// Makes a request from a container that runs the probe image.
+    ///
+    /// # Errors
+    /// When it could not be made; a refusal is a [`Reply`].
+    pub async fn call_from(&self, pod: &Pod, container: &str, ask: &Ask) -> Result<Reply> {
         let millis = ask.timeout.as_millis().to_string();
         let mut args = vec!["exec", "-n", &pod.namespace, &pod.name];
-        args.extend(["-c", "probe", "--"]);
+        args.extend(["-c", container, "--"]);
         args.extend(["/faultline-e2e", "probe", "--method", ask.method.as_str()]);
         args.extend(["--timeout-ms", &millis]);
         let headers: Vec<String> = ask
@@ -274,17 +328,34 @@ impl Cluster {
     /// When a proxy's page cannot be read.
     pub async fn stats(&self, proxy: Proxy) -> Result<Stats> {
         let mut stats = Stats::default();
-        for Pod {
-            namespace, name, ..
-        } in self.proxies(proxy).await?
-        {
-            let page =
-                format!("/api/v1/namespaces/{namespace}/pods/{name}:15020/proxy/stats/prometheus");
-            stats.add(Stats::parse(
-                &self.kubectl.run(&["get", "--raw", &page]).await?,
-            ));
+        for pod in self.proxies(proxy).await? {
+            stats.add(self.stats_of(&pod).await?);
         }
         Ok(stats)
+    }
+
+    /// The same of one pod's proxy.
+    ///
+    /// # Errors
+    /// When its page cannot be read.
+    pub async fn stats_of(&self, pod: &Pod) -> Result<Stats> {
+        let Pod {
+            namespace, name, ..
+        } = pod;
+        let page =
+            format!("/api/v1/namespaces/{namespace}/pods/{name}:15020/proxy/stats/prometheus");
+        let printed = self.kubectl.run(&["get", "--raw", &page]).await?;
+        Ok(Stats::parse(&printed))
+    }
+
+    /// The minor version of a proxy's Envoy (its first replica), such as 39.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn envoy_minor(&self, proxy: Proxy) -> Result<u32> {
+        let pods = self.proxies(proxy).await?;
+        let pod = pods.first().context("no proxy")?;
+        version::minor(&self.admin(pod, "server_info").await?)
     }
 
     /// As [`crate::environment::Mesh::gateway_log`].
@@ -292,15 +363,16 @@ impl Cluster {
     /// # Errors
     /// When it cannot be read; [`Unmet::Skipped`] on an Istio that was installed without the outcome in it.
     pub async fn gateway_log(&self, since: Instant) -> Result<Vec<Line>, Unmet> {
-        let namespace = &self.names.gateway_namespace;
-        let mesh = ["get", "configmap", "istio", "-n", namespace];
-        let mesh = self.kubectl.json(&mesh).await?;
-        if !mesh.to_string().contains("wasm.faultline.outcome") {
+        // whatever the installation is called, and wherever its configuration is
+        let gateways = self.gateways().await?;
+        let first = gateways.first().context("no gateway")?;
+        let configuration = self.admin(first, "config_dump").await?;
+        if !configuration.contains("wasm.faultline.outcome") {
             let reason = "this Istio was installed without the outcome in its access log (istio/installation.yaml)";
             return Err(Unmet::Skipped(reason.to_owned()));
         }
         let mut lines = Vec::new();
-        for pod in self.gateways().await? {
+        for pod in gateways {
             let text = self.pod_log(&pod, "istio-proxy", since, &[]).await?;
             lines.extend(log::lines(&text));
         }

@@ -14,6 +14,8 @@ pub struct Pod {
     pub uid: String,
     /// The node it runs on.
     pub node: String,
+    /// Its service account.
+    pub account: String,
     /// Its address, once it has one.
     pub ip: Option<String>,
     /// Phase, such as `Running`.
@@ -94,6 +96,7 @@ fn pod(item: &Value) -> Option<Pod> {
         name: text("/metadata/name")?,
         uid: text("/metadata/uid")?,
         node: text("/spec/nodeName").unwrap_or_default(),
+        account: text("/spec/serviceAccountName").unwrap_or_default(),
         ip: text("/status/podIP"),
         phase: text("/status/phase").unwrap_or_default(),
         leaving: metadata.get("deletionTimestamp").is_some(),

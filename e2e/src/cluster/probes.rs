@@ -13,6 +13,7 @@ use super::{Cluster, Pod};
 
 const PLACE: &str = include_str!("../../place.yaml");
 const POD: &str = include_str!("../../pod.yaml");
+const OPENING: &str = include_str!("../../opening.yaml");
 /// As long as a first pull of the image may take.
 const START: Duration = Duration::from_secs(120);
 /// Between two looks.
@@ -24,8 +25,13 @@ pub(super) struct Planted {
     run: String,
     stranger: OnceCell<Pod>,
     insider: OnceCell<Pod>,
+    /// The namespace outside the mesh, once it is there.
+    outside: OnceCell<()>,
+    neighbour: OnceCell<Pod>,
     modules: OnceCell<Pod>,
     killer: Mutex<Option<Pod>>,
+    /// Pods of an application in which a container of the suite's runs.
+    pub(super) hosts: Mutex<Vec<Pod>>,
     /// The Jobs, as namespace and name.
     jobs: Mutex<Vec<(String, String)>>,
     places: AtomicBool,
@@ -39,8 +45,11 @@ impl Planted {
             run,
             stranger: OnceCell::new(),
             insider: OnceCell::new(),
+            outside: OnceCell::new(),
+            neighbour: OnceCell::new(),
             modules: OnceCell::new(),
             killer: Mutex::new(None),
+            hosts: Mutex::new(Vec::new()),
             jobs: Mutex::new(Vec::new()),
             places: AtomicBool::new(false),
         }
@@ -101,6 +110,23 @@ fn is_refusal(said: &str) -> bool {
     said.contains("forbidden") || said.contains("denied")
 }
 
+/// What a container of the suite's has, once it has started; `late` is said when it does not.
+pub(super) async fn started<T>(
+    late: &str,
+    mut look: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let deadline = Instant::now() + START;
+    loop {
+        if let Some(found) = look().await? {
+            return Ok(found);
+        }
+        if Instant::now() >= deadline {
+            bail!("{late}");
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 impl Cluster {
     /// The pod of a mesh member that calls.
     pub(super) async fn member(&self, member: Member) -> Result<&Pod> {
@@ -110,12 +136,50 @@ impl Cluster {
         };
         cell.get_or_try_init(async || {
             let namespace = &self.names.namespace;
-            self.plant(role, namespace, service_account).await
+            let pod = self.plant(role, namespace, service_account).await?;
+            self.let_in(role).await?;
+            Ok(pod)
         })
         .await
     }
 
-    fn image(&self) -> Result<&str> {
+    /// Lets a probe reach the services as far as the network goes: what is to be seen is the mesh's own answer.
+    async fn let_in(&self, role: &str) -> Result<()> {
+        let job = self.job(role);
+        let policy = OPENING
+            .replace("NAMESPACE", &self.names.namespace)
+            .replace("NAME", &job)
+            .replace("UID", &self.uid_of(&job).await?);
+        self.kubectl
+            .feed(&["create", "-f", "-"], &policy)
+            .await
+            .map(drop)
+            .with_context(|| format!("opening the network for the probe {job}"))
+    }
+
+    async fn uid_of(&self, job: &str) -> Result<String> {
+        let job = ["get", "job", job, "-n", &self.names.namespace];
+        let job = self.kubectl.json(&job).await?;
+        let uid = job.pointer("/metadata/uid").and_then(Value::as_str);
+        uid.map(ToOwned::to_owned).context("a Job without a uid")
+    }
+
+    /// The stranger's Job, as the owner of what shall go with it.
+    ///
+    /// # Errors
+    /// When the stranger cannot be started.
+    pub(super) async fn strangers_job(&self) -> Result<Value> {
+        self.member(Member::Stranger).await?;
+        let name = self.job("stranger");
+        let uid = self.uid_of(&name).await?;
+        Ok(json!({"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": uid}))
+    }
+
+    /// The image of the probes.
+    ///
+    /// # Errors
+    /// When none is known.
+    pub(super) fn image(&self) -> Result<&str> {
         let missing = "--probe-image is not given and deploy.sh has noted none, so no call can be made from inside the mesh";
         self.names.probe_image.as_deref().context(missing)
     }
@@ -153,7 +217,7 @@ impl Cluster {
         Ok(())
     }
 
-    fn job(&self, role: &str) -> String {
+    pub(super) fn job(&self, role: &str) -> String {
         format!("faultline-{role}-{}", self.planted.run)
     }
 
@@ -182,21 +246,16 @@ impl Cluster {
             .await
             .with_context(|| format!("starting the probe {name}"))?;
         let selector = format!("batch.kubernetes.io/job-name={name}");
-        let deadline = Instant::now() + START;
-        loop {
+        let late =
+            format!("the probe {name} is not ready: `kubectl -n {namespace} describe job {name}`");
+        started(&late, async || {
             let pods = self.list(namespace, &["-l", &selector]).await?;
             match pods.into_iter().next() {
-                Some(pod) if pod.is_ready() => return Ok(pod),
-                Some(_) => {}
-                None => self.expect_no_refusal(namespace, name).await?,
+                None => self.expect_no_refusal(namespace, name).await.map(|()| None),
+                pod => Ok(pod.filter(Pod::is_ready)),
             }
-            if Instant::now() >= deadline {
-                bail!(
-                    "the probe {name} is not ready: `kubectl -n {namespace} describe job {name}`"
-                );
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
+        })
+        .await
     }
 
     /// A Job whose pod is refused says so in events only, and goes on trying.
@@ -253,16 +312,36 @@ impl Cluster {
     /// # Errors
     /// When the pod that serves it cannot be started.
     pub async fn broken_modules(&self) -> Result<String> {
-        let modules = self.planted.modules.get_or_try_init(async || {
-            let outside = self.names.outside();
-            self.make_place(&outside, Level::Restricted).await?;
-            self.plant("modules", &outside, "default").await
-        });
-        let ip = modules.await?.ip.as_deref();
+        let ip = self.server_outside().await?.ip.as_deref();
         Ok(format!(
             "http://{}:8080",
             ip.context("the modules' pod has no address")?
         ))
+    }
+
+    /// A pod outside the mesh that answers any GET at port 8080.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn server_outside(&self) -> Result<&Pod> {
+        self.plant_outside(&self.planted.modules, "modules").await
+    }
+
+    /// A pod outside the mesh that calls, and that no policy of Faultline lets in.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn caller_outside(&self) -> Result<&Pod> {
+        self.plant_outside(&self.planted.neighbour, "neighbour")
+            .await
+    }
+
+    async fn plant_outside<'a>(&self, cell: &'a OnceCell<Pod>, role: &str) -> Result<&'a Pod> {
+        let outside = self.names.outside();
+        let place = || self.make_place(&outside, Level::Restricted);
+        self.planted.outside.get_or_try_init(place).await?;
+        cell.get_or_try_init(|| self.plant(role, &outside, "default"))
+            .await
     }
 
     /// Puts a pod on the node of `target` that can kill its processes; where hostPID pods are not allowed, the reason.
@@ -330,6 +409,7 @@ impl Cluster {
             // all of them, whatever comes of the first
             done = done.and(gone.with_context(|| format!("removing the probe {name}")));
         }
+        done = done.and(self.dismiss_guests().await);
         if self.planted.places.load(Ordering::Relaxed) {
             for place in [self.names.outside(), self.names.privileged()] {
                 // an empty namespace takes seconds to go; nobody needs to wait for that
@@ -357,7 +437,8 @@ mod tests {
         });
         for line in rendered
             .lines()
-            .filter(|line| !line.trim_start().starts_with('#'))
+            .map(str::trim_start)
+            .filter(|line| !line.starts_with('#') && !line.starts_with("checkov.io/"))
         {
             let capitals = line.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
             let left: Vec<_> = capitals.filter(|word| word.len() > 3).collect();

@@ -1,6 +1,8 @@
 //! `idle`: the first process of a probe pod. Does nothing until told to stop.
 
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -22,6 +24,9 @@ pub struct Idle {
     /// and cannot be loaded.
     #[arg(long, value_name = "ADDRESS:PORT")]
     broken_modules_at: Option<SocketAddr>,
+    /// End after this long also without SIGTERM.
+    #[arg(long, value_name = "SECONDS")]
+    at_most: Option<u64>,
 }
 
 /// Idles.
@@ -39,8 +44,10 @@ pub async fn run(idle: Idle) -> Result<()> {
         }
         None => None,
     };
+    let mut end = pin!(end(idle.at_most));
     loop {
         tokio::select! {
+            () = &mut end => return Ok(()),
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             _ = orphans.recv() => while let Ok(Some(_)) = waitpid(None, WaitOptions::NOHANG) {},
@@ -49,6 +56,13 @@ pub async fn run(idle: Idle) -> Result<()> {
                 tokio::spawn(async move { serve(stream).await.ok() });
             }
         }
+    }
+}
+
+async fn end(at_most: Option<u64>) {
+    match at_most {
+        Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+        None => std::future::pending().await,
     }
 }
 

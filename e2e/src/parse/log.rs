@@ -44,6 +44,13 @@ impl Line {
                 .is_some_and(|agent| agent.starts_with(marker))
     }
 
+    /// Whether this line is of the request with this `x-request-id`, at whichever hop.
+    #[must_use]
+    pub fn is_of(&self, id: &str) -> bool {
+        let own = self.text("request_id");
+        own.is_some_and(|own| without_note(own) == without_note(id))
+    }
+
     /// Whether the text occurs anywhere in the line.
     #[must_use]
     pub fn mentions(&self, text: &str) -> bool {
@@ -59,9 +66,31 @@ impl Line {
     }
 }
 
+/// What an `x-request-id` has of its own. The version of the UUID, its 15th character, is Envoy's: each proxy on the way
+/// notes there why it traces the request, where it does.
+fn without_note(id: &str) -> (&str, &str) {
+    let split = id.get(..14).zip(id.get(15..));
+    split.unwrap_or((id, ""))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_is_the_same_where_it_is_traced() {
+        let id = "7ff8b0ad-4a4a-4e4e-8e59-f89b0a1d4c37";
+        let line = &lines(&format!("{{\"request_id\":\"{id}\"}}"))[0];
+        assert!(line.is_of(id) && line.is_of("7ff8b0ad-4a4a-9e4e-8e59-f89b0a1d4c37"));
+        for other in [
+            "7ff8b0ad-4a4a-4e4e-8e59-f89b0a1d4c38",
+            "8ff8b0ad-4a4a-4e4e-8e59-f89b0a1d4c37",
+            "7ff8b0ad-4a4a",
+            "",
+        ] {
+            assert!(!line.is_of(other), "{other}");
+        }
+    }
 
     #[test]
     fn requests_are_found_by_their_marker() {

@@ -6,3 +6,4 @@ pub mod proxy_status;
 pub mod reach;
 pub mod server_timing;
 pub mod stats;
+pub mod version;

@@ -88,8 +88,14 @@ pub(crate) async fn send(address: SocketAddr, request: &[u8]) -> Option<Response
 
 /// An HTTP/1.1 request for one exchange.
 pub(crate) fn request(method: &[u8], target: &[u8]) -> Vec<u8> {
-    let rest = b" HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-    [method, b" ", target, rest].concat()
+    request_to("test", method, target)
+}
+
+/// The same for this host.
+pub(crate) fn request_to(host: &str, method: &[u8], target: &[u8]) -> Vec<u8> {
+    let rest =
+        format!(" HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    [method, b" ", target, rest.as_bytes()].concat()
 }
 
 /// Sends a GET and reads the response.

@@ -18,6 +18,7 @@ mod configuration;
 mod connections;
 mod documents;
 mod example;
+mod failing;
 mod guard;
 mod host;
 mod http2;
@@ -26,12 +27,23 @@ mod native;
 mod normalisation;
 mod outcomes;
 mod panics;
+mod parameters;
 mod protocols;
 mod proxy;
 mod questions;
+mod readings;
 mod routes;
 mod scenario;
 mod statistics;
 mod traffic;
+mod tricks;
 mod updates;
 mod workers;
+
+/// The tricks of the acceptance suite, which is a program of its own.
+#[path = "../../../e2e/src/cases/tricks.rs"]
+#[expect(
+    dead_code,
+    reason = "the suite says of each who refuses it; here any refusal is as good"
+)]
+mod acceptance;

@@ -7,10 +7,12 @@ use serde_json::Value;
 use crate::harness::{Place, program, text};
 
 /// Only these need what local mode has not.
-const NOT_APPLICABLE: [&str; 17] = [
+const NOT_APPLICABLE: [&str; 20] = [
     "injection",
     "oci-digest",
     "analyze",
+    "egress-closed",
+    "network-closed",
     "wrong-digest",
     "broken-module",
     "unloadable-module",
@@ -18,6 +20,7 @@ const NOT_APPLICABLE: [&str; 17] = [
     "example-wasmplugin",
     "example-trafficextension",
     "example-envoy-gateway",
+    "example-envoyfilter-module",
     "rolling-unbroken",
     "kept-outbox",
     "deploy-takeover",

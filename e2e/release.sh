@@ -198,4 +198,11 @@ printf '\n' >>"$scratch/b/images.txt"
 if ./deploy.sh --release "$scratch/b" >"$scratch/said" 2>&1; then fail "a release that was changed was deployed"; fi
 grep -q 'images.txt is not what SHA256SUMS says' "$scratch/said" || fail "$(cat "$scratch/said")"
 [ ! -e "$scratch/compiled" ] || fail "called: $(sort -u "$scratch/compiled" | paste -sd' ' -)"
+
+say "== all of it taken away, as docs/gitops.md has it"
+kubectl delete -f "$scratch/a/install.yaml" --timeout 180s >"$scratch/deleted"
+[ -z "$(kubectl get namespace faultline --ignore-not-found -o name)" ] || fail "the namespace is still there"
+left=$(kubectl get wasmplugins.extensions.istio.io -A -o name)
+[ -z "$left" ] || fail "left: $left"
+is_there istio-system theirs || fail "what is somebody else's is gone"
 say "done in $SECONDS s"

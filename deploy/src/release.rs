@@ -45,6 +45,36 @@ fn the_overlay_is_pinned_and_labelled() {
     );
 }
 
+/// As docs/gitops.md has it, in the repository's own folder.
+#[test]
+fn a_gateway_of_its_own_is_one_component_more() {
+    let page = fs::read_to_string(root().join("docs/gitops.md")).expect("the page");
+    let components = "components: [release, ../../istio/components/own-gateway]";
+    assert!(page.contains(components));
+    let examples = root().join("examples");
+    let folder = tempfile::tempdir_in(&examples).expect("a folder");
+    let written = fs::read_to_string(examples.join("overlay/kustomization.yaml"))
+        .expect("the overlay")
+        .replace(
+            "components: [release]",
+            &components.replace("[release", "[../overlay/release"),
+        );
+    fs::write(folder.path().join("kustomization.yaml"), written).expect("a file");
+    let manifests = kustomize(folder.path());
+    let plugin = manifests.one("WasmPlugin", "faultline-gateway");
+    assert_eq!(plugin.namespace(), "faultline");
+    assert_eq!(
+        plugin.text("/spec/url"),
+        format!("oci://registry.invalid/faultline/filter@{DIGEST}")
+    );
+    assert_eq!(
+        manifests
+            .one("Deployment", "faultline-gateway")
+            .text("/metadata/labels/app.kubernetes.io~1instance"),
+        "faultline"
+    );
+}
+
 /// What stands in for a release in the example is what deploy/release.sh writes.
 #[test]
 fn the_example_has_the_form_of_a_release() {

@@ -26,7 +26,13 @@ fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
 async fn start(directory: &Path) -> Service {
     let mut command = command(env!("CARGO_BIN_EXE_log-agent"));
     command
-        .args(["--listen", "127.0.0.1:0", "--drain-delay", "0s", "--data-dir"])
+        .args([
+            "--listen",
+            "127.0.0.1:0",
+            "--drain-delay",
+            "0s",
+            "--data-dir",
+        ])
         .arg(directory);
     Service::start(command).await
 }
@@ -48,7 +54,9 @@ async fn store(client: &Client, url: &str) -> String {
 async fn stored(agent: &Service) -> BTreeSet<String> {
     let (mut ids, mut after) = (BTreeSet::new(), String::new());
     loop {
-        let page = reqwest::get(agent.url(&format!("/logs?limit=1000{after}"))).await.unwrap();
+        let page = reqwest::get(agent.url(&format!("/logs?limit=1000{after}")))
+            .await
+            .unwrap();
         let page: Value = page.json().await.unwrap();
         for entry in page["entries"].as_array().unwrap() {
             assert!(ids.insert(entry["id"].as_str().unwrap().to_owned()), "once");
@@ -71,7 +79,10 @@ async fn back_up(store: &Path, backup: &Path) {
     assert!(statement.starts_with("VACUUM INTO "), "{statement}");
     let statement = statement.replace("/backup", backup.to_str().unwrap());
     let mut connection = open(&store.join("entries.db")).await;
-    sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+    sqlx::query(AssertSqlSafe(statement))
+        .execute(&mut connection)
+        .await
+        .unwrap();
     connection.close().await.unwrap();
 }
 
@@ -117,17 +128,34 @@ async fn a_backup_is_whole_while_entries_are_stored_and_is_what_comes_back() {
     assert_eq!(everything.len(), before.len() + meanwhile.len() + 1);
 
     let mut copy = open(&backup.path().join("entries.db")).await;
-    let check: String = sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&mut copy).await.unwrap();
+    let check: String = sqlx::query_scalar("PRAGMA integrity_check")
+        .fetch_one(&mut copy)
+        .await
+        .unwrap();
     assert_eq!(check, "ok");
     // Without it room that removed entries leave would never go back to the disk.
-    let incremental: i64 = sqlx::query_scalar("PRAGMA auto_vacuum").fetch_one(&mut copy).await.unwrap();
+    let incremental: i64 = sqlx::query_scalar("PRAGMA auto_vacuum")
+        .fetch_one(&mut copy)
+        .await
+        .unwrap();
     assert_eq!(incremental, 2);
-    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM entries").fetch_one(&mut copy).await.unwrap();
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM entries")
+        .fetch_one(&mut copy)
+        .await
+        .unwrap();
     copy.close().await.unwrap();
 
     // Killed, so that a WAL is left, which is not the backup's.
     agent.kill().await;
-    assert!(folder.path().join("entries.db-wal").metadata().unwrap().len() > 0);
+    assert!(
+        folder
+            .path()
+            .join("entries.db-wal")
+            .metadata()
+            .unwrap()
+            .len()
+            > 0
+    );
     restore(backup.path(), folder.path()).await;
     let agent = start(folder.path()).await;
     let restored = stored(&agent).await;
@@ -137,6 +165,13 @@ async fn a_backup_is_whole_while_entries_are_stored_and_is_what_comes_back() {
     let fresh = store(&client, &agent.url("/log")).await;
     assert!(stored(&agent).await.contains(&fresh));
     stop(agent).await;
-    let mode = std::os::unix::fs::PermissionsExt::mode(&folder.path().join("entries.db").metadata().unwrap().permissions());
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &folder
+            .path()
+            .join("entries.db")
+            .metadata()
+            .unwrap()
+            .permissions(),
+    );
     assert_eq!(mode & 0o077, 0, "its owner's alone");
 }

@@ -96,6 +96,43 @@ overlay_applies() {
   ! grep -v -e ' unchanged$' -e '^poddisruptionbudget' "$scratch/applied" || fail "the overlay is not what is installed"
 }
 
+# page N: the Nth block of commands of docs/operations.md, run where it has a repository's files.
+page() {
+  awk -v wanted="$1" '/^```sh$/ {number++; inside = number == wanted; next} /^```$/ {inside = 0} inside' docs/operations.md |
+    sed "s|registry.example.com/tools/sqlite:3|$tools_image|" >"$scratch/page.sh"
+  [ -s "$scratch/page.sh" ] || fail "docs/operations.md has no block $1"
+  (cd "$scratch/tree" && bash -euo pipefail "$scratch/page.sh") >"$scratch/said" 2>&1 ||
+    { cat "$scratch/said"; fail "block $1 of docs/operations.md"; }
+}
+
+# An image with a shell and sqlite3, of what there is here: Istio's proxy's has a shell. Sets tools_image.
+make_tools_image() {
+  local container library registry=${FAULTLINE_REGISTRY%%/*}
+  tools_image=$registry/tools/sqlite:3
+  container=$(private_buildah from --tls-verify=false "docker://$registry/istio/proxyv2:1.31")
+  private_buildah copy -q "$container" "$(command -v sqlite3)" /usr/bin/sqlite3 >/dev/null
+  for library in $(ldd "$(command -v sqlite3)" | awk '$3 ~ /^\// && $1 !~ /^lib[cm]\.so/ {print $3}'); do
+    private_buildah copy -q "$container" "$library" "/usr/lib/$(uname -m)-linux-gnu/" >/dev/null
+  done
+  private_buildah config --entrypoint '[]' "$container"
+  private_buildah commit -q "$container" tools >/dev/null
+  private_buildah push -q --tls-verify=false tools "docker://$tools_image"
+}
+
+# As in e2e/cluster/build.sh: a storage of its own.
+private_buildah() {
+  TMPDIR=$scratch BUILDAH_ISOLATION=chroot \
+    buildah --root "$scratch/storage" --runroot "$scratch/storage-run" --storage-driver vfs "$@"
+}
+
+# post MESSAGE: the delay may cut the answer, and never the entry.
+post() {
+  curl -s -X POST -H 'content-type: application/json' -d "{\"message\": \"$1\"}" --max-time 10 -o /dev/null "$gateway/log"
+  until_true 30 "the entry \"$1\" is not stored" stored "$1"
+}
+
+stored() { answers "/logs?q=${1// /+}" '^200 ' && grep -q "$1" "$scratch/body"; }
+
 install() {
   kubectl apply -f "$@" >"$scratch/applied" || { cat "$scratch/applied"; fail "kubectl apply -f $*"; }
   kubectl -n faultline rollout status deployment/log-agent --timeout 180s >/dev/null
@@ -157,10 +194,7 @@ for namespace in faultline istio-system; do is_there "$namespace" left-behind ||
   extra istio-system theirs 'app: theirs'
 } | kubectl apply -f - >/dev/null
 features_work
-curl -sf -X POST -H 'content-type: application/json' -d '{"message": "kept through the upgrade", "level": "info"}' \
-  -o /dev/null "$gateway/log" || true   # the delay may cut the answer, and never the entry
-stored() { answers '/logs?q=kept+through' '^200 ' && grep -q 'kept through the upgrade' "$scratch/body"; }
-until_true 30 "the entry is not stored" stored
+post "kept through the upgrade"
 
 say "== this release"
 upgrade "$scratch/a/install.yaml"
@@ -171,11 +205,28 @@ done
 is_there faultline another || fail "what is another Faultline's is gone"
 [ "$(grep -c pruned "$scratch/applied")" = 2 ] || fail "pruned: $(grep pruned "$scratch/applied")"
 kubectl -n faultline get persistentvolumeclaims log-agent data-custom-app-0 data-custom-app-1 >/dev/null
-until_true 30 "the entry is gone" stored
+until_true 30 "the entry is gone" stored "kept through the upgrade"
 features_work
 
 say "== the overlay, with the release's digests"
 overlay_applies
+
+say "== backup and restore, by the commands of docs/operations.md"
+if command -v sqlite3 >/dev/null; then
+  make_tools_image
+  page 1
+  page 2
+  grep -qx ok "$scratch/said" || fail "the backup: $(cat "$scratch/said")"
+  post "stored after the backup"
+  page 1
+  page 3
+  grep -qx ok "$scratch/said" || fail "the copy of the backup: $(cat "$scratch/said")"
+  until_true 60 "the entry of the backup is gone" stored "kept through the upgrade"
+  ! stored "stored after the backup" || fail "the store is not the backup's"
+  post "stored after the restore"
+else
+  say "  SKIPPED: sqlite3 is not installed"
+fi
 
 say "== deploy.sh --release, where nothing can be compiled"
 mkdir "$scratch/bin"

@@ -51,6 +51,7 @@ find_release_in_folder() {
 # The suite runs here if it is one of this machine's kind; without it the proof is skipped, which is said.
 find_released_suite() {
   local file
+  [ "$mode" = deploy ] || return 0
   case $(uname -s):$(uname -m) in
     Linux:x86_64) file=faultline-e2e-linux-amd64 ;;
     Linux:aarch64) file=faultline-e2e-linux-arm64 ;;
@@ -58,10 +59,11 @@ find_released_suite() {
   esac
   [ -f "$release/$file" ] || return 0
   check_sum "$file"
+  suite=$root/target/deploy/faultline-e2e
+  cp "$release/$file" "$suite.new"
   # A download leaves no file executable.
-  suite=$scratch/faultline-e2e
-  cp "$release/$file" "$suite"
-  chmod 755 "$suite"
+  chmod 755 "$suite.new"
+  mv "$suite.new" "$suite"
 }
 
 # check_sum FILE: it is what the release's SHA256SUMS says.

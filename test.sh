@@ -10,7 +10,7 @@
 #   ./test.sh --only choices   deploy.sh beside another application, in each choice of a gateway and with Istio as others
 #                              install it (e2e/choices.sh), on a cluster of its own; 20 minutes, part of no other run
 #   ./test.sh --only release   a release made twice, installed with kubectl alone, upgraded, and deployed without Rust, on a
-#                              cluster of its own (e2e/release.sh); TIME minutes, part of no other run
+#                              cluster of its own (e2e/release.sh); 7 minutes once all is compiled, part of no other run
 #   ./test.sh --only STEP      one step, or several: tools fmt clippy shell yaml scan doc unused filter reproducible
 #                              test deploy arm64 wasm deny console envoys containers fresh cluster choices release
 #   ./test.sh --list           the steps

@@ -24,9 +24,9 @@ check_release_option() {
   esac
 }
 
-# Sets image_custom_app, image_log_agent, image_e2e, image_filter, images_found, and the suite of the release.
+# Sets image_custom_app, image_log_agent, image_e2e, image_filter, images_found, and suite: that of the release, if it is here.
 find_release() {
-  suite=$root/target/deploy/none
+  suite=''
   case $release in
     /*) find_release_in_folder ;;
     *) find_release_in_registry ;;

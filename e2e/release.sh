@@ -56,7 +56,7 @@ features_work() {
   until_true 120 "/ does not answer 200" answers / '^200 '
   until_true 60 "/log is not cut after one second and three attempts" answers /log '^504 1\.[0-4].* faultline; error=http_response_timeout; details="outcome=timeout attempts=3 '
   until_true 60 "/nothing is not refused by the filter" answers /nothing '^404 .* faultline; error=destination_not_found'
-  # They fetch it through networkpolicy.yaml, which the gateway does not.
+  # At the gateway alone nobody would notice that a sidecar runs without it.
   for pod in custom-app-0 custom-app-1; do until_true 60 "the proxy of $pod has not loaded the filter" has_filter "$pod"; done
   say "  /log: 504, /nothing: 404 from the filter, which custom-app's own proxies have loaded, too"
 }

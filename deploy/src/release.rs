@@ -84,6 +84,16 @@ fn the_example_has_the_form_of_a_release() {
         image_custom_app=$(image custom-app) image_log_agent=$(image log-agent) image_filter=$(image filter) image_e2e=$(image e2e)
         write_component"
     ));
+    let elsewhere = bash(&format!(
+        ". deploy/boundary.sh; . deploy/component.sh
+        image=r.test:5000/faultline/filter@{DIGEST}
+        image_custom_app=$image image_log_agent=$image image_filter=$image image_e2e=$image
+        write_component"
+    ));
+    assert!(
+        elsewhere.ends_with("value: [{port: 443}, {port: 5000}]\n"),
+        "{elsewhere}"
+    );
     let example = root().join("examples/overlay/release/kustomization.yaml");
     assert_eq!(written, fs::read_to_string(example).expect("the example"));
 }

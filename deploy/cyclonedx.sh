@@ -33,7 +33,7 @@ write_boms() {
 # list_crates TARGET PACKAGE...: writes cargo-cyclonedx's documents below $tree, and what Cargo compiles into each of
 # these packages to $scratch/crates.
 list_crates() {
-  local target=$1 package packages=()
+  local target=$1 package packages=(--locked)
   shift
   for package in "$@"; do packages+=(--package "$package"); done
   # The time in a document is the commit's.
@@ -41,8 +41,8 @@ list_crates() {
     quietly cargo cyclonedx --quiet --manifest-path "$tree/Cargo.toml" --format json --spec-version 1.5 \
     --target "$target" --no-build-deps --override-filename faultline-bom ||
     die "cargo-cyclonedx could not list what the programs are made of"
-  cargo tree --locked --manifest-path "$tree/Cargo.toml" "${packages[@]}" --edges normal --target "$target" \
-    --prefix none --no-dedupe --format '{p}' >"$scratch/crates" 2>>"$log" || die "cargo could not list the crates: ${packages[*]}"
+  cargo tree --manifest-path "$tree/Cargo.toml" "${packages[@]}" --edges normal --target "$target" \
+    --prefix none --no-dedupe --format '{p}' >"$scratch/crates" 2>>"$log" || die "cargo could not list the crates of $*"
 }
 
 # write_bom PACKAGE FOLDER FILE: the package's document, with what is compiled into it alone: cargo-cyclonedx also names

@@ -33,15 +33,15 @@ write_boms() {
 # list_crates TARGET PACKAGE...: writes cargo-cyclonedx's documents below $tree, and what Cargo compiles into each of
 # these packages to $scratch/crates.
 list_crates() {
-  local target=$1 package packages=(--locked)
+  local target=$1 package options=(--locked)
   shift
-  for package in "$@"; do packages+=(--package "$package"); done
+  for package in "$@"; do options+=(--package "$package"); done
   # The time in a document is the commit's.
   SOURCE_DATE_EPOCH=$(git -C "$root" log -1 --format=%ct) PATH=$cyclonedx_home/bin:$PATH \
     quietly cargo cyclonedx --quiet --manifest-path "$tree/Cargo.toml" --format json --spec-version 1.5 \
     --target "$target" --no-build-deps --override-filename faultline-bom ||
     die "cargo-cyclonedx could not list what the programs are made of"
-  cargo tree --manifest-path "$tree/Cargo.toml" "${packages[@]}" --edges normal --target "$target" \
+  cargo tree --manifest-path "$tree/Cargo.toml" "${options[@]}" --edges normal --target "$target" \
     --prefix none --no-dedupe --format '{p}' >"$scratch/crates" 2>>"$log" || die "cargo could not list the crates of $*"
 }
 

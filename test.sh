@@ -2,7 +2,8 @@
 # Checks everything, installing what it needs first.
 #
 #   ./test.sh                  format, lints, checkov over what is deployed, unit, property, wasm and service tests,
-#                              the filter in real Envoy, the acceptance suite on local mode, the console in a real browser
+#                              what is unsafe in Miri, the filter in real Envoy, the acceptance suite on local mode, the
+#                              console in a real browser
 #   ./test.sh --cluster        all that, then README's first commands on a machine without a toolchain (e2e/fresh/fresh.sh),
 #                              and the acceptance suite on a real cluster of its own (e2e/cluster); Linux with apt, as root
 #   ./test.sh --envoys         all that, and filter and local mode in every supported version of Envoy
@@ -12,7 +13,8 @@
 #   ./test.sh --only release   a release made twice, installed with kubectl alone, upgraded, and deployed without Rust, on a
 #                              cluster of its own (e2e/release.sh); 7 minutes once all is compiled, part of no other run
 #   ./test.sh --only STEP      one step, or several: tools fmt clippy shell yaml scan doc unused filter reproducible
-#                              test deploy arm64 wasm deny console envoys containers fresh cluster choices release
+#                              test miri deploy arm64 wasm deny console envoys containers fresh cluster choices
+#                              release
 #   ./test.sh --list           the steps
 #
 # The toolchain comes by rustup. What else is missing is installed where apt is and this is root; elsewhere one
@@ -31,8 +33,9 @@ checkov_version=3.3.30
 node_version=24.19.0
 oldest_node=20   # e2e/browser
 filter_target=wasm32-unknown-unknown
+miri_toolchain=nightly-2026-05-20   # Miri comes with nightlies alone
 export PATH=$tools/bin:$PATH
-steps=(tools fmt clippy shell yaml scan doc unused filter reproducible test deploy arm64 wasm deny console)
+steps=(tools fmt clippy shell yaml scan doc unused filter reproducible test miri deploy arm64 wasm deny console)
 
 say() { printf '%s\n' "$*"; }
 usage() { sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0"; }
@@ -67,7 +70,7 @@ tools_of() {
     fmt) printf 'rust ' ;;
     clippy|doc) printf 'rust cc ' ;;
     filter|reproducible) printf 'rust cc python3 pip ' ;;
-    unused|deny) printf 'rust cc ' ;;
+    unused|miri|deny) printf 'rust cc ' ;;
     shell) printf 'shellcheck ' ;;
     yaml) printf 'yamllint ' ;;
     scan) printf 'python3 pip kubectl? ' ;;
@@ -90,6 +93,7 @@ step_tools() {
   for step in "${tools_for[@]}"; do
     case $step in
       unused) cargo_tool cargo-shear "$cargo_shear_version" ;;
+      miri) bring_miri ;;
       # The runner must be of the very version that the tests are compiled with.
       wasm)
         cargo_tool wasm-bindgen-cli "$(awk '/^name = "wasm-bindgen"$/ {getline; gsub(/[",]/, "", $3); print $3}' Cargo.lock)"
@@ -106,6 +110,17 @@ cargo_tool() {  # cargo_tool CRATE VERSION
   # A registry that lags behind may lack a version the tool's lock file names; another then does as well.
   cargo install -q --locked --root "$tools" "$1" --version "$2" 2>/dev/null || cargo install -q --root "$tools" "$1" --version "$2"
 }
+
+# Where it cannot be had, its step says so.
+bring_miri() {
+  ! has_miri || return 0
+  command -v rustup >/dev/null || return 0
+  say "installing Rust $miri_toolchain with rustup, for Miri"
+  rustup toolchain install "$miri_toolchain" --no-self-update "${miri_parts[@]}" >"$scratch/output" 2>&1 ||
+    say "rustup could not install it: $(grep -m 1 '^error' "$scratch/output")"
+}
+miri_parts=(--profile minimal --component miri --component rust-src)
+has_miri() { RUSTUP_AUTO_INSTALL=0 cargo "+$miri_toolchain" miri --version >/dev/null 2>&1; }
 
 # Node.js where there is none or an old one: from PyPI, where Envoy comes from too.
 bring_node() {
@@ -160,6 +175,13 @@ step_reproducible() { filter/reproducible.sh; }
 step_test() {
   cargo test -q --workspace --exclude faultline-deploy --exclude faultline-images --locked
   cargo test -q -p faultline-images --locked
+}
+# What is unsafe in both of the filter's bindings, as far as it is not the host's: undefined behaviour, use after free,
+# races, leaks. Of the native one a stand-in for Envoy calls the hooks.
+step_miri() {
+  has_miri || skip "Miri is not installed. Install it: rustup toolchain install $miri_toolchain ${miri_parts[*]}"
+  cargo "+$miri_toolchain" miri test -q -p faultline-filter --lib --locked -- memory::
+  cargo "+$miri_toolchain" miri test -q -p faultline-filter-module --lib --features provoke --locked
 }
 step_deploy() {
   skip_without kubectl

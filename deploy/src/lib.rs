@@ -15,6 +15,8 @@ mod components;
 #[cfg(test)]
 mod console;
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod installation;
 #[cfg(test)]
 mod lock;

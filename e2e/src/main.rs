@@ -11,7 +11,8 @@ use faultline_e2e::cases;
 use faultline_e2e::cluster::{Cluster, Names, Told};
 use faultline_e2e::environment::{Deletion, DeployScript, Environment, Mesh};
 use faultline_e2e::gateway::Gateway;
-use faultline_e2e::inside::{idle, kill, probe};
+use faultline_e2e::inside::{idle, kill, probe, shop, tricks};
+use faultline_e2e::listing::Listing;
 use faultline_e2e::local::Local;
 use faultline_e2e::prove::{self, Format, Selection};
 use faultline_e2e::report::Colour;
@@ -34,13 +35,21 @@ enum Command {
     /// One run at a time: two on one deployment count each other's requests.
     Prove(Prove),
     /// List the cases: name, tier, feature, claim.
-    List,
+    List {
+        /// For a terminal, or as a page of the documentation.
+        #[arg(long, value_enum, default_value_t)]
+        format: Listing,
+    },
     /// Ask for a URL every 50 ms until SIGTERM; exit code 1 when any request was not answered with 200.
     Watch(watch::Watch),
     /// Inside the mesh: make requests.
     Probe(probe::Probe),
     /// Inside the mesh: wait for SIGTERM.
     Idle(idle::Idle),
+    /// Inside the cluster: be the application that the tricks are played on.
+    Shop(shop::Shop),
+    /// Inside the cluster: play the tricks on it.
+    Tricks(tricks::Tricks),
     /// Inside the mesh, with hostPID: kill a process of a pod.
     KillContainer(kill::Kill),
 }
@@ -102,10 +111,12 @@ struct Prove {
 async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Prove(options) => prove(options).await,
-        Command::List => list().map(|()| true),
+        Command::List { format } => list(format).map(|()| true),
         Command::Watch(options) => watch::run(options, &mut std::io::stdout()).await,
         Command::Probe(options) => probe::run(options).await.map(|()| true),
         Command::Idle(options) => idle::run(options).await.map(|()| true),
+        Command::Shop(options) => shop::run(options).await.map(|()| true),
+        Command::Tricks(options) => tricks::run(options).await.map(|()| true),
         Command::KillContainer(options) => kill::run(&options).map(|()| true),
     };
     match done {
@@ -181,22 +192,8 @@ async fn prove(options: Prove) -> Result<bool> {
     Ok(proof.holds)
 }
 
-fn list() -> Result<()> {
-    let mut out = std::io::stdout();
-    let width =
-        |of: fn(&faultline_e2e::case::Case) -> usize| cases::ALL.iter().map(of).max().unwrap_or(0);
-    let (names, features) = (
-        width(|case| case.name.len()),
-        width(|case| case.feature.len()),
-    );
-    for case in cases::ALL {
-        let (name, tier) = (case.name, case.tier.word());
-        writeln!(
-            out,
-            "{name:names$}  {tier:5}  {:features$}  {}",
-            case.feature, case.claim
-        )
-        .context("writing the list")?;
-    }
-    Ok(())
+fn list(listing: Listing) -> Result<()> {
+    let list = listing.of(cases::ALL);
+    let written = std::io::stdout().write_all(list.as_bytes());
+    written.context("writing the list")
 }

@@ -22,8 +22,11 @@ main() {
     esac
     log=$(mktemp)
     trap 'rm -f "$log"' EXIT
-    for target in adapter configuration matching module; do fuzz "$target" none 64 "$seconds"; done
-    for target in adapter configuration matching module; do fuzz "$target" address 4096 "$seconds"; done
+    # Where the target of that name finds the module.
+    FAULTLINE_MODULE=$("$here/../build.sh" | cut -d ' ' -f 1)
+    export FAULTLINE_MODULE
+    for target in "${targets[@]}"; do fuzz "$target" none 64 "$seconds"; done
+    for target in "${targets[@]}"; do fuzz "$target" address 4096 "$seconds"; done
     printf '%d inputs, no promise broken\n' "$executed"
 }
 
@@ -42,4 +45,5 @@ fuzz() {
 }
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+targets=(adapter configuration matching module wasm)
 main "$@"

@@ -169,7 +169,7 @@ impl Drop for Given<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
+    use alloc::{vec, vec::Vec};
 
     /// Has the host write `size` bytes of one value.
     fn give(memory: &Memory, size: usize, byte: u8) -> Given<'_> {
@@ -259,10 +259,9 @@ mod tests {
                 1 => live.clear(),
                 _ => live.push((byte, give(&memory, random.usize(0..3000), byte))),
             }
-            assert!(
-                live.iter()
-                    .all(|(byte, value)| value.iter().all(|it| it == byte))
-            );
+            for (byte, value) in &live {
+                assert_eq!(**value, vec![*byte; value.len()]);
+            }
         }
     }
 }

@@ -114,7 +114,9 @@ impl Stream {
             status: report.status,
             attempts,
         });
-        self.observed.set(Some(Observed {
+        // Asked anew: a request that has ended meanwhile is counted, and must not come back.
+        let still = self.observed.get();
+        self.observed.set(still.map(|observed| Observed {
             answered,
             ..observed
         }));

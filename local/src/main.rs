@@ -8,10 +8,10 @@ use faultline_local::console::Console;
 use faultline_local::console::{complain, say};
 use faultline_local::control::{self, Word};
 use faultline_local::options::{Cli, Inner, Options};
-use faultline_local::prepare;
+use faultline_local::prepare::{self, Starting};
 use faultline_local::run::{Ending, Run};
 use faultline_local::signals::Signals;
-use faultline_local::state::{Lock, State};
+use faultline_local::state::State;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -55,13 +55,13 @@ async fn act(options: &Options) -> Result<ExitCode, Error> {
         rustix::process::setsid().map_err(|error| Error::io("leave the session")(error.into()))?;
     }
     let mut console = Console::new(options.steps_before, 4);
-    let (made, lock) = tokio::select! {
+    let (made, starting) = tokio::select! {
         made = prepare::make(options, &mut console) => made?,
         () = signals.next() => return Ok(ExitCode::FAILURE),
     };
     let mut up = Run::new(made)?;
     let ended = tokio::select! {
-        ended = live(&mut up, lock, options, &mut console) => ended,
+        ended = live(&mut up, starting, options, &mut console) => ended,
         () = signals.next() => {
             say("\nending: the applications hand over what they have; again to end at once");
             Ending::AsTold
@@ -89,13 +89,18 @@ async fn act(options: &Options) -> Result<ExitCode, Error> {
 }
 
 /// Everything between the first process and the last; comes back only if it cannot go on.
-async fn live(up: &mut Run, lock: Lock, options: &Options, console: &mut Console) -> Ending {
+async fn live(
+    up: &mut Run,
+    starting: Starting,
+    options: &Options,
+    console: &mut Console,
+) -> Ending {
     let failed = |error, was_ready| Ending::Failed { error, was_ready };
     if let Err(error) = up.start(console).await {
         return failed(error, false);
     }
     // From here on everything listens: no other run can be given the same ports.
-    drop(lock);
+    drop(starting);
     if options.skip_proof {
         console.done("Prove", "SKIPPED: --skip-proof");
     } else if let Err(error) = up.prove(console).await {

@@ -7,7 +7,7 @@ use crate::mesh::{Mesh, Sources};
 use crate::options::Options;
 use crate::recipes::Built;
 use crate::run_file::RunFile;
-use crate::state::{Data, Folder, Lock, State};
+use crate::state::{self, Data, Folder, Lock, State};
 use crate::topology::{Identity, Topology};
 use crate::{Error, certificates, ports};
 
@@ -28,11 +28,18 @@ pub struct Made {
     pub folder: Folder,
 }
 
+/// Keeps other runs from starting until this one listens.
+#[derive(Debug)]
+pub struct Starting {
+    _state: Lock,
+    _ports: Lock,
+}
+
 /// Makes everything that can be made before a process runs.
 ///
 /// # Errors
 /// Whatever is missing.
-pub async fn make(options: &Options, console: &mut Console) -> Result<(Made, Lock), Error> {
+pub async fn make(options: &Options, console: &mut Console) -> Result<(Made, Starting), Error> {
     let mesh = Mesh::read(&Sources::COMPILED_IN)?;
     let built = Built::find(options.module.clone())?;
     // It may fetch a hundred megabytes: signals are heard meanwhile.
@@ -54,6 +61,8 @@ pub async fn make(options: &Options, console: &mut Console) -> Result<(Made, Loc
     state.forget_last_words(&lock);
     let folder = state.begin(&lock)?;
     let data = Data::open(&folder, options.data_dir.clone())?;
+    // Two runs that looked for free ports at once would find the same.
+    let ports = blocking(state::lock_ports).await?;
     let topology = ports::choose(options.ports(), |port| holder(&runs, port))?;
 
     let files = folder.files(built.module.clone());
@@ -85,7 +94,11 @@ pub async fn make(options: &Options, console: &mut Console) -> Result<(Made, Loc
         data,
         folder,
     };
-    Ok((made, lock))
+    let starting = Starting {
+        _state: lock,
+        _ports: ports,
+    };
+    Ok((made, starting))
 }
 
 /// Runs what blocks where it blocks nothing else.

@@ -34,8 +34,7 @@ impl State {
         }))
     }
 
-    /// Makes sure of it, and keeps other runs from starting until the returned lock is dropped: two
-    /// that looked for free ports at once would find the same.
+    /// Makes sure of it, and keeps other runs in it from starting until the returned lock is dropped.
     ///
     /// # Errors
     /// When it cannot be made, or is not private. Blocks while another run starts.
@@ -158,6 +157,15 @@ impl State {
         self.forget_last_words(&lock);
         Ok(())
     }
+}
+
+/// The right to choose ports: one run of this user at a time has it, whatever its state folder.
+///
+/// # Errors
+/// As [`State::lock`].
+pub fn lock_ports() -> Result<Lock, Error> {
+    let user = geteuid().as_raw();
+    State(std::env::temp_dir().join(format!("faultline-local-ports-{user}"))).lock()
 }
 
 /// The right to begin a run, and to remove what is left of others. Dropping it gives it back, and removes
@@ -395,5 +403,11 @@ mod tests {
         ));
         drop(data);
         assert!(Data::open(&folder, kept).is_ok());
+    }
+
+    #[test]
+    fn ports_are_chosen_by_one_run_at_a_time() {
+        let choosing = lock_ports().unwrap();
+        assert!(is_held(&choosing.state));
     }
 }

@@ -1,5 +1,7 @@
 //! What the log agent's answers mean.
 
+use std::time::Duration;
+
 use faultline_service::api::{Receipt, Receipts};
 use faultline_service::problem::Problem;
 use http::StatusCode;
@@ -13,6 +15,9 @@ const REASON_CHARS: usize = 300;
 
 /// The largest answer read, in bytes: a page of a mebibyte of text, every byte of it escaped.
 const ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+/// When to ask again a log agent that says it cannot answer now.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What became of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +96,10 @@ pub(super) fn to_question<T: DeserializeOwned>(
             }),
         ) => Err(Problem::new(status, detail).about(field)),
         (StatusCode::GATEWAY_TIMEOUT, _) => Err(NoAnswer::TimedOut.into()),
+        // Only a problem is the log agent's word; a proxy's 503 says that it cannot be reached.
+        (StatusCode::SERVICE_UNAVAILABLE, Some(Refusal { detail, .. })) => {
+            Err(Problem::new(status, format!("the log agent: {detail}")).retry_after(AGAIN))
+        }
         (status, _) => Err(bad_gateway(&format!("the log agent answered {status}"))),
     }
 }
@@ -241,6 +250,7 @@ mod tests {
             (404, PROBLEM, 502),
             (500, PROBLEM, 502),
             (503, "", 502),
+            (503, PROBLEM, 503),
             (504, "", 504),
         ] {
             let status = StatusCode::from_u16(status).unwrap();

@@ -90,7 +90,7 @@ async fn move_in(cluster: &Cluster, image: &str) -> Result<Pod, Unmet> {
 }
 
 /// The label by which Istio takes part in the deployment's own namespace.
-async fn injection(cluster: &Cluster) -> Result<String> {
+pub(super) async fn injection(cluster: &Cluster) -> Result<String> {
     let own = ["get", "namespace", &cluster.names.namespace];
     let own = cluster.kubectl.json(&own).await?;
     let revision = own.pointer("/metadata/labels/istio.io~1rev");

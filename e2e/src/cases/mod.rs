@@ -30,10 +30,11 @@ mod retries;
 mod rolling;
 mod routing;
 mod script;
+mod shop;
 mod sightings;
 mod takeover;
 mod timeout;
-mod tricks;
+pub(crate) mod tricks;
 mod undisturbed;
 mod unknown;
 
@@ -77,6 +78,7 @@ pub const ALL: &[Case] = &[
     examples::TRAFFIC_EXTENSION,
     examples::ENVOY_GATEWAY,
     example_module::MODULE,
+    shop::TRICKS,
     lost::NOTHING_LOST,
     rolling::UNBROKEN,
     kept::KEPT,

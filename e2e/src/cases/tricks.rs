@@ -2,7 +2,7 @@
 
 /// Who refuses a request, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// The filter: 404 with its mark.
     Unknown,
     /// Envoy, since it is not HTTP: 400. Where a version of Envoy lets it pass, the filter: 404.
@@ -16,17 +16,17 @@ pub(super) enum Refusal {
 }
 
 /// A request that must not reach an application.
-pub(super) struct Trick {
-    pub(super) method: &'static str,
-    pub(super) target: Vec<u8>,
-    pub(super) refusal: Refusal,
+pub(crate) struct Trick {
+    pub(crate) method: &'static str,
+    pub(crate) target: Vec<u8>,
+    pub(crate) refusal: Refusal,
 }
 
 /// A known path in another spelling.
-pub(super) struct Spelling {
-    pub(super) target: &'static str,
+pub(crate) struct Spelling {
+    pub(crate) target: &'static str,
     /// The path that arrives.
-    pub(super) path: &'static str,
+    pub(crate) path: &'static str,
 }
 
 const UNKNOWN: &[&str] = &[
@@ -135,7 +135,7 @@ const METHODS: &[&str] = &["HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", 
 const ODD_METHODS: &[&str] = &["BREW", "get", "PROPFIND", "G\u{cb}T"];
 
 /// Everything that must be refused.
-pub(super) fn tricks() -> Vec<Trick> {
+pub(crate) fn tricks() -> Vec<Trick> {
     let trick = |method, target: &[u8], refusal| Trick {
         method,
         target: target.to_vec(),
@@ -175,7 +175,7 @@ pub(super) fn tricks() -> Vec<Trick> {
 
 /// Spellings that the gateway's normalisation (RFC 3986 section 6.2.2, and Envoy's) makes into known
 /// paths before anything compares them: they are those paths.
-pub(super) const SPELLINGS: &[Spelling] = &[
+pub(crate) const SPELLINGS: &[Spelling] = &[
     Spelling {
         target: "/status?x=1",
         path: "/status",
@@ -236,7 +236,7 @@ pub(super) const SPELLINGS: &[Spelling] = &[
 
 /// Spellings that some versions of Envoy make into known paths (1.39) and others leave as they are, so that
 /// the filter refuses them.
-pub(super) const UNSETTLED: &[Spelling] = &[Spelling {
+pub(crate) const UNSETTLED: &[Spelling] = &[Spelling {
     target: "/..;/status",
     path: "/status",
 }];

@@ -179,7 +179,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When none is known.
-    pub(super) fn image(&self) -> Result<&str> {
+    pub fn image(&self) -> Result<&str> {
         let missing = "--probe-image is not given and deploy.sh has noted none, so no call can be made from inside the mesh";
         self.names.probe_image.as_deref().context(missing)
     }

@@ -10,11 +10,13 @@
 )]
 
 mod adapter;
+mod callbacks;
 mod configuration;
 mod matching;
 mod mock;
 pub mod model;
 mod module;
+pub mod wasm;
 
 pub use adapter::adapter;
 pub use configuration::configuration;
@@ -24,7 +26,7 @@ pub use module::module;
 /// A fuzz target: its name, and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// Every target.
+/// Every target that needs nothing but the input. [`wasm::Module`] is one more, with the module.
 pub const TARGETS: [Target; 4] = [
     ("adapter", adapter),
     ("configuration", configuration),

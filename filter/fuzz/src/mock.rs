@@ -5,10 +5,10 @@ use faultline_filter::{
     host::{Answer, Headers, Host, MetricId, MetricKind, Status},
     pairs,
 };
-use faultline_filter_core::problem::Problem;
+use faultline_filter_core::{metrics::PANICS, problem::Problem};
 use std::cell::RefCell;
 
-/// Configurations worth having often.
+/// Configurations worth having often: as many good ones as [`GOOD`], and then bad ones.
 const CONFIGURATIONS: [&str; 9] = [
     r#"{"hosts":["a.b","*.c"],"name":"edge","routes":[{"path":"/{x}","observe":"x","annotate":false},{"path":"/log","methods":["GET"],"cors":"pass"}]}"#,
     r#"{"hosts":["a.b"],"routes":[{"prefix":"/"},{"prefix":"/s/"},{"path":"/s/{x}/y"}],"fallback":"observe"}"#,
@@ -20,6 +20,8 @@ const CONFIGURATIONS: [&str; 9] = [
     "{",
     "",
 ];
+
+const GOOD: usize = 5;
 
 /// Values of headers and properties worth having often.
 const VALUES: [&[u8]; 20] = [
@@ -45,6 +47,9 @@ const VALUES: [&[u8]; 20] = [
     &[0; 9],
 ];
 
+/// The size of a long value, in bytes: no page of the module's has room for it.
+const LONG: usize = 80 << 10;
+
 /// What was asked of the host.
 #[derive(Default)]
 pub(crate) struct Asked {
@@ -54,6 +59,8 @@ pub(crate) struct Asked {
     pub(crate) requests: u64,
     /// How many answers were sent.
     pub(crate) answers: u64,
+    /// How many panics were caught and counted.
+    pub(crate) panics: u64,
     /// How many lines were logged.
     pub(crate) lines: u64,
 }
@@ -77,6 +84,13 @@ impl<'a> Mock<'a> {
         from(&mut self.input.borrow_mut())
     }
 
+    /// A configuration that is taken.
+    pub(crate) fn good_configuration(&self) -> Vec<u8> {
+        let good = CONFIGURATIONS.get(..GOOD).unwrap_or_default();
+        let text = self.read(|input| input.choose(good).copied());
+        text.unwrap_or_default().into()
+    }
+
     /// Success more often than not.
     fn status(&self) -> Answer<()> {
         self.read(|input| match input.ratio(3, 4) {
@@ -89,9 +103,9 @@ impl<'a> Mock<'a> {
         self.status()?;
         Ok(
             self.read(|input| match input.arbitrary::<u8>().unwrap_or_default() {
-                // Rarely: a megabyte takes longer than all the rest.
-                254 => vec![b'a'; 1 << 20],
-                255 => vec![0xff; 1 << 20],
+                // Rarely: they take longer than all the rest.
+                254 => vec![b'a'; LONG],
+                255 => vec![0xff; LONG],
                 0..=40 => input.arbitrary().unwrap_or_default(),
                 _ => input
                     .choose(&VALUES)
@@ -165,8 +179,11 @@ impl Host for Mock<'_> {
         self.status()
     }
 
+    /// The counter of panics is always there, so that none goes unseen.
     fn define(&self, kind: MetricKind, name: &str) -> Answer<MetricId> {
-        self.status()?;
+        if name != PANICS {
+            self.status()?;
+        }
         let defined = &mut self.asked.borrow_mut().defined;
         let is_known = defined.iter().any(|(_, known)| known == name);
         assert!(!is_known, "{name} is defined again: an id is lost");
@@ -182,6 +199,9 @@ impl Host for Mock<'_> {
         if name.contains("faultline_requests_total") {
             assert_eq!(count, 1);
             asked.requests += 1;
+        }
+        if name == PANICS {
+            asked.panics += 1;
         }
         self.status()
     }

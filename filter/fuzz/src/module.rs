@@ -17,7 +17,7 @@ const FILTERS: usize = 4;
 const DEEPEST: u8 = 3;
 
 /// Takes a configuration for each piece of the input, and makes callbacks until the piece ends. A
-/// request that is stopped is answered, and one is counted at most once after its headers came.
+/// request that is stopped is answered, one is counted at most once after its headers came, and nothing panics.
 pub fn module(bytes: &[u8]) {
     let Some((size, rest)) = bytes.split_first() else {
         return;
@@ -27,6 +27,7 @@ pub fn module(bytes: &[u8]) {
         // Ids are those of one configuration, as in Envoy.
         let mock = Mock::new(piece);
         let configured = Configured::new(&mut plugins, &mock);
+        assert_eq!(mock.asked.borrow().panics, 0, "a panic is caught");
         let mut filters = [(); FILTERS].map(|()| Filter::new(&configured));
         let mut counted = [0; FILTERS];
         let arrivals = [(); FILTERS].map(|()| Cell::new(0));
@@ -54,6 +55,7 @@ pub fn module(bytes: &[u8]) {
             .call_back();
             *counted += requests(&mock) - before;
             assert!(*counted <= arrivals.get(), "one request is counted once");
+            assert_eq!(mock.asked.borrow().panics, 0, "a panic is caught");
         }
     }
 }

@@ -1,25 +1,38 @@
 //! The targets on the corpus, and on a bounded number of random inputs: on stable, in every
 //! `cargo test`. `libfuzzer/` goes on for as long as one likes.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails where something is missing"
+)]
 
-use faultline_filter_fuzz::TARGETS;
+use faultline_filter_fuzz::{TARGETS, wasm::Module};
 use proptest::prelude::*;
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::LazyLock};
 
 /// Inputs that found something new while fuzzing.
 #[test]
 fn the_corpus_is_replayed() {
     for (name, target) in TARGETS {
-        let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("corpus")
-            .join(name);
-        let mut count = 0;
-        for entry in fs::read_dir(&corpus).unwrap() {
-            target(&fs::read(entry.unwrap().path()).unwrap());
-            count += 1;
-        }
-        assert!(count >= 10, "{name}: {count} inputs");
+        replay(name, target);
     }
+    replay("wasm", |bytes| MODULE.run(bytes));
 }
+
+fn replay(name: &str, target: impl Fn(&[u8])) {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(name);
+    let mut count = 0;
+    for entry in fs::read_dir(&corpus).unwrap() {
+        target(&fs::read(entry.unwrap().path()).unwrap());
+        count += 1;
+    }
+    assert!(count >= 10, "{name}: {count} inputs");
+}
+
+/// The module as it is built for the proxy.
+static MODULE: LazyLock<Module> =
+    LazyLock::new(|| Module::read(&faultline_testbed::filter().unwrap()).unwrap());
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..Default::default() })]
@@ -46,5 +59,15 @@ proptest! {
         let end = (start + length).min(text.len());
         text.splice(start..end, bytes);
         faultline_filter_fuzz::configuration(&text);
+    }
+}
+
+proptest! {
+    // Each in a VM of its own.
+    #![proptest_config(ProptestConfig { cases: 1_000, max_shrink_iters: 1_000, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn random_inputs_break_no_promise_of_the_module(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        MODULE.run(&bytes);
     }
 }

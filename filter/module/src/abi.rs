@@ -10,6 +10,11 @@
     reason = "the interface passes pointers, and names its functions"
 )]
 
+#[cfg(test)]
+mod stand_in;
+#[cfg(test)]
+mod tests;
+
 use crate::{Configured, Filter, envoy::Envoy, guard::catch};
 use faultline_filter::{
     Action, Plugins,

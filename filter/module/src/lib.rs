@@ -6,10 +6,10 @@
 //! code and the proxy, both catch every panic. `abi` exports the hooks that Envoy calls, and is the
 //! only part with `unsafe` in it.
 
-#[cfg(feature = "abi")]
+#[cfg(any(feature = "abi", test))]
 mod abi;
 mod configured;
-#[cfg(feature = "abi")]
+#[cfg(any(feature = "abi", test))]
 mod envoy;
 mod filter;
 mod guard;

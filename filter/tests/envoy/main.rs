@@ -31,7 +31,6 @@ mod parameters;
 mod protocols;
 mod proxy;
 mod questions;
-mod readings;
 mod routes;
 mod scenario;
 mod statistics;
@@ -47,3 +46,7 @@ mod workers;
     reason = "the suite says of each who refuses it; here any refusal is as good"
 )]
 mod acceptance;
+
+/// And those at a table with hosts, templates and prefixes.
+#[path = "../../../e2e/src/shop/mod.rs"]
+mod shop;

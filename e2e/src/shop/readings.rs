@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 /// Every path that some usual server takes this one for, itself among them: each thing that servers do to a path is
 /// done to it, in any order and again, until nothing new comes out.
-pub(crate) fn readings(path: &[u8]) -> BTreeSet<Vec<u8>> {
+pub(super) fn readings(path: &[u8]) -> BTreeSet<Vec<u8>> {
     let mut known = BTreeSet::new();
     let mut fresh = vec![path.to_vec()];
     while let Some(path) = fresh.pop() {
@@ -35,14 +35,12 @@ fn decoded(path: &[u8]) -> Vec<u8> {
     let mut rest = path;
     while let Some((&first, tail)) = rest.split_first() {
         let escaped = match rest {
-            [b'%', high, low, ..] => byte(*high, *low),
+            [b'%', high, low, after @ ..] => byte(*high, *low).map(|byte| (byte, after)),
             _ => None,
         };
-        decoded.push(escaped.unwrap_or(first));
-        rest = match escaped {
-            Some(_) => &rest[3..],
-            None => tail,
-        };
+        let (read, after) = escaped.unwrap_or((first, tail));
+        decoded.push(read);
+        rest = after;
     }
     decoded
 }

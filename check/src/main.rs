@@ -1,0 +1,3 @@
+//! The program `faultline`.
+
+fn main() {}

@@ -1,0 +1,96 @@
+//! What every resource has: kind, name, namespace, labels.
+
+use super::field::{At, Named, Place, Read, Tree};
+use super::resource::Context;
+use super::workload::Labels;
+
+/// The kinds that are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Kind(pub &'static str);
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// A resource's identity.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Meta {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name, and where it is said.
+    pub name: At<String>,
+    /// Its namespace: as said, else the one that the reader was told.
+    pub namespace: String,
+    /// False where the file leaves the namespace to whoever applies it.
+    pub namespace_said: bool,
+    /// Where the namespace is said, else the name's place.
+    pub namespace_place: Place,
+    /// Its labels.
+    pub labels: Labels,
+    /// The annotation `faultline/ignore`.
+    pub ignore: Option<At<String>>,
+    /// When the cluster took it, in RFC 3339 (only from a cluster).
+    pub created: Option<String>,
+    /// Where the resource starts.
+    pub place: Place,
+}
+
+/// The annotation by which a resource is exempt from rules.
+pub(super) const IGNORE: &str = "faultline/ignore";
+
+impl Meta {
+    pub(super) fn read(kind: Kind, root: Tree<'_>, context: &Context) -> Read<Self> {
+        let tree = root
+            .get("metadata")
+            .ok_or_else(|| root.unreadable("metadata is missing"))?;
+        let name: Option<At<String>> = tree.maybe("name")?;
+        let name = match name {
+            Some(name) => name,
+            None => tree.must("generateName")?,
+        };
+        let namespace: Option<At<String>> = tree.maybe("namespace")?;
+        let annotations: Named<At<String>> = tree.or_default("annotations")?;
+        let ignore = annotations
+            .0
+            .into_iter()
+            .find(|(key, _)| key.value == IGNORE)
+            .map(|(_, value)| value);
+        let created = tree
+            .get("creationTimestamp")
+            .and_then(|tree| tree.node.text())
+            .map(str::to_owned);
+        Ok(Self {
+            kind,
+            namespace_said: namespace.is_some(),
+            namespace_place: namespace.as_ref().map_or(name.place, |it| it.place),
+            namespace: namespace.map_or_else(|| context.namespace.clone(), |it| it.value),
+            name,
+            labels: tree.or_default("labels")?,
+            ignore,
+            created,
+            place: root.place(),
+        })
+    }
+
+    /// `kind namespace/name`, the namespace only where it is said.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let name = &*self.name;
+        match self.namespace_said {
+            true => format!("{} {}/{name}", self.kind, self.namespace),
+            false => format!("{} {name}", self.kind),
+        }
+    }
+
+    /// `name`, or `name in namespace` for who speaks from another one.
+    #[must_use]
+    pub fn named_from(&self, namespace: &str) -> String {
+        let name = &*self.name;
+        match self.namespace == namespace {
+            true => name.clone(),
+            false => format!("{}/{name}", self.namespace),
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Policies that select workloads: security, WebAssembly, Envoy filters, telemetry, Sidecars.
+
+use super::field::{At, Field, Named, Place, Read, Tree};
+use super::meta::Meta;
+use super::workload::Labels;
+
+/// What a policy is for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Target {
+    /// Labels of the workloads; none: every workload of the namespace.
+    pub selector: Option<At<Labels>>,
+    /// True where it names a gateway, a Service or a waypoint instead.
+    pub by_reference: bool,
+}
+
+/// A policy of any kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Selected {
+    /// The resource.
+    pub meta: Meta,
+    /// What it is for.
+    pub target: Target,
+    /// What it says, for those kinds of which a rule looks at more than the target.
+    pub kind: PolicyKind,
+}
+
+/// What a policy says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PolicyKind {
+    /// Who may do what.
+    Authorization(AuthorizationPolicy),
+    /// How tokens are checked.
+    Request(RequestAuthentication),
+    /// Mutual TLS of a server.
+    Peer(PeerAuthentication),
+    /// A WebAssembly module.
+    Wasm(WasmPlugin),
+    /// EnvoyFilter, Telemetry, Sidecar, ProxyConfig: only the target is looked at.
+    Other,
+}
+
+/// `AuthorizationPolicy`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AuthorizationPolicy {
+    /// `ALLOW`, `DENY`, `AUDIT` or `CUSTOM`.
+    pub action: Option<At<String>>,
+    /// The rules, any of which is enough.
+    pub rules: Vec<AuthorizationRule>,
+}
+
+/// One rule of an authorization policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuthorizationRule {
+    /// Where it starts.
+    pub place: Place,
+    /// True where it says who.
+    pub has_from: bool,
+    /// True where a token is asked for: `requestPrincipals`, or a claim.
+    pub requires_token: Option<Place>,
+    /// Operations.
+    pub to: Vec<Operation>,
+    /// True where it says `when`.
+    pub has_when: bool,
+}
+
+/// What a rule is about.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Operation {
+    /// Hosts.
+    pub hosts: Vec<At<String>>,
+    /// Hosts that are exempt.
+    pub not_hosts: Vec<At<String>>,
+    /// Methods.
+    pub methods: Vec<At<String>>,
+    /// Methods that are exempt.
+    pub not_methods: Vec<At<String>>,
+    /// Paths.
+    pub paths: Vec<At<String>>,
+    /// Paths that are exempt.
+    pub not_paths: Vec<At<String>>,
+    /// Ports.
+    pub ports: Vec<At<String>>,
+    /// Ports that are exempt.
+    pub not_ports: Vec<At<String>>,
+}
+
+/// `RequestAuthentication`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RequestAuthentication {
+    /// How many issuers.
+    pub issuers: usize,
+}
+
+/// `PeerAuthentication`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PeerAuthentication {
+    /// The mode for every port.
+    pub mode: Option<At<String>>,
+    /// Modes of single container ports; the number as written.
+    pub ports: Vec<(At<String>, At<PortMode>)>,
+}
+
+/// The mode of a port.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PortMode {
+    /// `STRICT`, `PERMISSIVE`, `DISABLE`.
+    pub mode: Option<String>,
+}
+
+/// `WasmPlugin`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WasmPlugin {
+    /// Listeners that it is for, any of which is enough; empty: all.
+    pub matches: Vec<WasmMatch>,
+}
+
+/// Listeners of a module.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WasmMatch {
+    /// Where it starts.
+    pub place: Place,
+    /// `CLIENT`, `SERVER` or `CLIENT_AND_SERVER`.
+    pub mode: Option<At<String>>,
+    /// Ports.
+    pub ports: Vec<At<u32>>,
+}
+
+impl Target {
+    pub(super) fn read(spec: Option<Tree<'_>>) -> Read<Self> {
+        let Some(spec) = spec else {
+            return Ok(Self::default());
+        };
+        let selector = spec
+            .get("selector")
+            .map(|it| it.maybe("matchLabels"))
+            .transpose()?;
+        // EnvoyFilter and Sidecar have a name of their own for it.
+        let workloads = spec
+            .get("workloadSelector")
+            .map(|it| it.maybe("labels"))
+            .transpose()?;
+        let selector: Option<At<Labels>> = selector.flatten().or(workloads.flatten());
+        Ok(Self {
+            selector: selector.filter(|it| !it.is_empty()),
+            by_reference: spec.get("targetRef").is_some() || spec.get("targetRefs").is_some(),
+        })
+    }
+}
+
+impl PolicyKind {
+    pub(super) fn read(meta: &Meta, spec: Option<Tree<'_>>) -> Read<Self> {
+        let Some(spec) = spec else {
+            return Ok(match meta.kind.0 {
+                "AuthorizationPolicy" => Self::Authorization(AuthorizationPolicy::default()),
+                "PeerAuthentication" => Self::Peer(PeerAuthentication::default()),
+                _ => Self::Other,
+            });
+        };
+        Ok(match meta.kind.0 {
+            "AuthorizationPolicy" => Self::Authorization(AuthorizationPolicy::read(spec)?),
+            "RequestAuthentication" => Self::Request(RequestAuthentication {
+                issuers: spec
+                    .get("jwtRules")
+                    .map_or(0, |rules| rules.node.items().len()),
+            }),
+            "PeerAuthentication" => Self::Peer(PeerAuthentication::read(spec)?),
+            "WasmPlugin" => Self::Wasm(WasmPlugin {
+                matches: spec.or_default("match")?,
+            }),
+            _ => Self::Other,
+        })
+    }
+}
+
+impl Field for AuthorizationPolicy {
+    fn read(tree: Tree<'_>) -> Read<Self> {
+        Ok(Self {
+            action: tree.maybe("action")?,
+            rules: tree.or_default("rules")?,
+        })
+    }
+}
+
+impl Field for AuthorizationRule {
+    fn read(tree: Tree<'_>) -> Read<Self> {
+        let from: Vec<From> = tree.or_default("from")?;
+        let when: Vec<When> = tree.or_default("when")?;
+        let to: Vec<To> = tree.or_default("to")?;
+        let by_source = from.iter().find_map(|it| it.0);
+        let by_claim = when.iter().find_map(|it| it.0);
+        Ok(Self {
+            place: tree.place(),
+            has_from: !from.is_empty(),
+            requires_token: by_source.or(by_claim),
+            to: to.into_iter().map(|it| it.0).collect(),
+            has_when: !when.is_empty(),
+        })
+    }
+}
+
+struct From(Option<Place>);
+
+impl Field for From {
+    fn read(tree: Tree<'_>) -> Read<Self> {
+        let principals = tree
+            .get("source")
+            .and_then(|it| it.get("requestPrincipals"))
+            .map(Tree::place);
+        Ok(Self(principals))
+    }
+}
+
+struct When(Option<Place>);
+
+impl Field for When {
+    fn read(tree: Tree<'_>) -> Read<Self> {
+        let key: String = tree.or_default("key")?;
+        let positive = tree.get("values").is_some();
+        Ok(Self(
+            (positive && key.starts_with("request.auth.")).then(|| tree.place()),
+        ))
+    }
+}
+
+struct To(Operation);
+
+impl Field for To {
+    fn read(tree: Tree<'_>) -> Read<Self> {
+        tree.or_default("operation").map(Self)
+    }
+}
+
+impl Field for Operation {
+    fn read(tree: Tree<'_>) -> Read<Self> {
+        Ok(Self {
+            hosts: tree.or_default("hosts")?,
+            not_hosts: tree.or_default("notHosts")?,
+            methods: tree.or_default("methods")?,
+            not_methods: tree.or_default("notMethods")?,
+            paths: tree.or_default("paths")?,
+            not_paths: tree.or_default("notPaths")?,
+            ports: tree.or_default("ports")?,
+            not_ports: tree.or_default("notPorts")?,
+        })
+    }
+}
+
+impl Field for PeerAuthentication {
+    fn read(tree: Tree<'_>) -> Read<Self> {
+        let mode = tree.get("mtls").map(|it| it.maybe("mode")).transpose()?;
+        let ports: Named<At<PortMode>> = tree.or_default("portLevelMtls")?;
+        Ok(Self {
+            mode: mode.flatten(),
+            ports: ports.0,
+        })
+    }
+}
+
+impl Field for PortMode {
+    fn read(tree: Tree<'_>) -> Read<Self> {
+        let mode = tree.maybe("mode")?;
+        Ok(Self { mode })
+    }
+}
+
+impl Field for WasmMatch {
+    fn read(tree: Tree<'_>) -> Read<Self> {
+        let ports: Vec<WasmPort> = tree.or_default("ports")?;
+        Ok(Self {
+            place: tree.place(),
+            mode: tree.maybe("mode")?,
+            ports: ports.into_iter().map(|it| it.0).collect(),
+        })
+    }
+}
+
+struct WasmPort(At<u32>);
+
+impl Field for WasmPort {
+    fn read(tree: Tree<'_>) -> Read<Self> {
+        tree.must("number").map(Self)
+    }
+}

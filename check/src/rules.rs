@@ -1,0 +1,74 @@
+//! The rules, each a file of its own.
+
+mod a01_retry_on;
+mod a02_delay_and_timeout;
+mod a04_ejection;
+
+use crate::finding::{Findings, Level};
+use crate::mesh::Mesh;
+use crate::version::Version;
+
+/// A rule: what it is about, and how it judges.
+pub struct Rule {
+    /// `A1`.
+    pub id: &'static str,
+    /// A name in words: `per-try-timeout-never-retried`.
+    pub name: &'static str,
+    /// How much a finding matters, unless the finding says less.
+    pub level: Level,
+    /// One sentence that is true of every finding.
+    pub title: &'static str,
+    /// The first Istio that does so; none: as far back as is known.
+    pub since: Option<Version>,
+    /// The first Istio that no longer does so.
+    pub until: Option<Version>,
+    /// Why it is so, in Markdown.
+    pub why: &'static str,
+    /// Resources that have it.
+    pub wrong: &'static str,
+    /// The same without it.
+    pub right: &'static str,
+    /// Judges the input.
+    pub check: fn(&Mesh<'_>, &mut Findings<'_>),
+}
+
+impl std::fmt::Debug for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.id)
+    }
+}
+
+impl Rule {
+    /// True where this Istio does so.
+    #[must_use]
+    pub fn holds_in(&self, version: Version) -> bool {
+        self.since.is_none_or(|since| version >= since)
+            && self.until.is_none_or(|until| version < until)
+    }
+}
+
+/// Every rule, in the order of their ids.
+pub static RULES: &[Rule] = &[
+    a01_retry_on::RULE,
+    a02_delay_and_timeout::RULE,
+    a04_ejection::RULE,
+];
+
+/// The rule of this id or name, case aside.
+#[must_use]
+pub fn find(id: &str) -> Option<&'static Rule> {
+    RULES
+        .iter()
+        .find(|rule| rule.id.eq_ignore_ascii_case(id) || rule.name.eq_ignore_ascii_case(id))
+}
+
+/// The texts of a rule, which stand in a folder of its own.
+macro_rules! texts {
+    ($id:literal, $text:literal) => {
+        include_str!(concat!("../../rules/", $id, "/", $text))
+    };
+}
+use texts;
+
+#[cfg(test)]
+mod testing;

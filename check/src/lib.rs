@@ -4,9 +4,12 @@
 //! [`mesh`] sees it, and [`rules`] judge it.
 
 pub mod check;
+pub mod cli;
+pub mod files;
 pub mod finding;
 pub mod mesh;
 pub mod model;
+pub mod output;
 pub mod rules;
 pub mod version;
 pub mod yaml;

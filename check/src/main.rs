@@ -1,3 +1,5 @@
 //! The program `faultline`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    faultline_check::cli::run()
+}

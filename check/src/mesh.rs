@@ -1,5 +1,6 @@
 //! The input as a mesh sees it: what a name means, who sees what, and how many endpoints there are.
 
+mod cover;
 mod endpoints;
 mod gateways;
 
@@ -10,6 +11,7 @@ use crate::model::{
 };
 use crate::version::Version;
 
+pub use cover::covers;
 pub use endpoints::Count;
 
 /// The resources with indexes over them.

@@ -37,5 +37,5 @@ pub use route::{
     RouteTable,
 };
 pub use service::{Port, Protocol, Service, ServiceEntry};
-pub use text_match::TextMatch;
+pub use text_match::{Case, TextMatch};
 pub use workload::{Labels, Namespace, Replicas, Scaler, Workload};

@@ -13,13 +13,19 @@ pub struct Place {
     pub span: Span,
 }
 
-/// A value and the place where it is said.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// A value and the place where it is said. Two are equal where their values are.
+#[derive(Clone, Debug, Default)]
 pub struct At<T> {
     /// The place.
     pub place: Place,
     /// The value.
     pub value: T,
+}
+
+impl<T: PartialEq> PartialEq for At<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
 }
 
 impl<T> Deref for At<T> {

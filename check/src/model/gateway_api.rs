@@ -95,6 +95,7 @@ impl Field for Rule {
                 })
                 .collect(),
             destinations: destinations.into_iter().map(|it| it.0).collect(),
+            mirrors: Vec::new(),
             answers: filters.iter().any(|it| it.0 == "RequestRedirect"),
             delegate: None,
             rewrite: None,

@@ -3,7 +3,7 @@
 use super::duration::Duration;
 use super::field::{At, Field, Named, Place, Present, Read, Tree};
 use super::meta::Meta;
-use super::text_match::TextMatch;
+use super::text_match::{Case, TextMatch};
 use super::workload::Labels;
 
 /// The API that a route table was written in.
@@ -47,6 +47,8 @@ pub struct HttpRoute {
     pub matches: Vec<At<HttpMatch>>,
     /// Destinations.
     pub destinations: Vec<Destination>,
+    /// Destinations that get a copy.
+    pub mirrors: Vec<Destination>,
     /// Answers by itself: `redirect` or `directResponse`.
     pub answers: bool,
     /// Routes of another VirtualService.
@@ -219,6 +221,35 @@ impl HttpRoute {
     }
 }
 
+impl HttpMatch {
+    /// Whether the path's case counts.
+    #[must_use]
+    pub const fn case(&self) -> Case {
+        match self.ignore_uri_case {
+            true => Case::Ignored,
+            false => Case::Sensitive,
+        }
+    }
+
+    /// True where this takes every request, as istiod judges it: what it moves to the end.
+    #[must_use]
+    pub fn is_catch_all(&self) -> bool {
+        let any_path = match self.uri.as_ref().map(|it| &it.value) {
+            None | Some(TextMatch::Present) => true,
+            Some(TextMatch::Prefix(path)) => path == "/",
+            Some(TextMatch::Regex(path)) => path == ".*",
+            Some(TextMatch::Exact(_) | TextMatch::Segments(_)) => false,
+        };
+        any_path
+            && self.method.is_none()
+            && self.scheme.is_none()
+            && self.authority.is_none()
+            && self.headers.is_empty()
+            && self.without_headers.is_empty()
+            && self.query.is_empty()
+    }
+}
+
 impl Retries {
     /// Further tries after the first. Istio turns retries off where `attempts` is absent from `retries`.
     #[must_use]
@@ -237,6 +268,7 @@ impl Field for HttpRoute {
             name: tree.maybe("name")?,
             matches: tree.or_default("match")?,
             destinations: tree.or_default("route")?,
+            mirrors: mirrors(tree)?,
             answers: redirect.is_some() || direct.is_some(),
             delegate: tree.maybe("delegate")?,
             rewrite: tree.maybe("rewrite")?,
@@ -245,6 +277,24 @@ impl Field for HttpRoute {
             fault: tree.or_default("fault")?,
             cors: tree.maybe("corsPolicy")?,
         })
+    }
+}
+
+fn mirrors(tree: Tree<'_>) -> Read<Vec<Destination>> {
+    let one = tree
+        .get("mirror")
+        .map(|it| Destination::of(it, tree.place()))
+        .transpose()?;
+    let mut all: Vec<Mirror> = tree.or_default("mirrors")?;
+    all.extend(one.map(Mirror));
+    Ok(all.into_iter().map(|it| it.0).collect())
+}
+
+struct Mirror(Destination);
+
+impl Field for Mirror {
+    fn read(tree: Tree<'_>) -> Read<Self> {
+        Destination::read(tree).map(Self)
     }
 }
 
@@ -281,16 +331,25 @@ impl Field for Destination {
         let inner = tree
             .get("destination")
             .ok_or_else(|| tree.unreadable("destination is missing"))?;
+        Ok(Self {
+            weight: tree.maybe("weight")?,
+            ..Self::of(inner, tree.place())?
+        })
+    }
+}
+
+impl Destination {
+    fn of(inner: Tree<'_>, place: Place) -> Read<Self> {
         let port = inner
             .get("port")
             .map(|port| port.maybe("number"))
             .transpose()?;
         Ok(Self {
-            place: tree.place(),
+            place,
             host: inner.must("host")?,
             subset: inner.maybe("subset")?,
             port: port.flatten(),
-            weight: tree.maybe("weight")?,
+            weight: None,
         })
     }
 }

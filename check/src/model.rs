@@ -28,8 +28,8 @@ pub use host::{Host, covers};
 pub use mesh::MeshConfig;
 pub use meta::{Kind, Meta};
 pub use policy::{
-    AuthorizationPolicy, AuthorizationRule, PeerAuthentication, PolicyKind, RequestAuthentication,
-    Selected, Target, WasmPlugin,
+    AuthorizationPolicy, AuthorizationRule, Condition, Operation, PeerAuthentication, PolicyKind,
+    RequestAuthentication, Selected, Source, Target, WasmPlugin,
 };
 pub use resource::{Context, Resources};
 pub use route::{

@@ -3,6 +3,9 @@
 mod a01_retry_on;
 mod a02_delay_and_timeout;
 mod a04_ejection;
+mod a22_weightless;
+mod a25_path_rewrite;
+mod a26_literal_star;
 
 use crate::finding::{Findings, Level};
 use crate::mesh::Mesh;
@@ -52,6 +55,9 @@ pub static RULES: &[Rule] = &[
     a01_retry_on::RULE,
     a02_delay_and_timeout::RULE,
     a04_ejection::RULE,
+    a22_weightless::RULE,
+    a25_path_rewrite::RULE,
+    a26_literal_star::RULE,
 ];
 
 /// The rule of this id or name, case aside.

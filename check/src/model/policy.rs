@@ -53,14 +53,36 @@ pub struct AuthorizationPolicy {
 pub struct AuthorizationRule {
     /// Where it starts.
     pub place: Place,
-    /// True where it says who.
-    pub has_from: bool,
-    /// True where a token is asked for: `requestPrincipals`, or a claim.
-    pub requires_token: Option<Place>,
-    /// Operations.
+    /// Who: any of them is enough; none: everybody.
+    pub from: Vec<Source>,
+    /// Operations, any of which is enough; none: all.
     pub to: Vec<Operation>,
-    /// True where it says `when`.
-    pub has_when: bool,
+    /// Further conditions, all of which must hold.
+    pub when: Vec<Condition>,
+}
+
+/// Who sends a request, as far as a rule looks at it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Source {
+    /// Identities of the client's workload.
+    pub principals: Vec<At<String>>,
+    /// Identities that are exempt.
+    pub not_principals: Vec<At<String>>,
+    /// Identities in the token: `issuer/subject`.
+    pub request_principals: Vec<At<String>>,
+    /// Identities in the token that are exempt.
+    pub not_request_principals: Vec<At<String>>,
+}
+
+/// A condition on an attribute.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Condition {
+    /// The attribute: `request.headers[x]`, `request.auth.claims[y]`, `destination.port`, …
+    pub key: String,
+    /// Values, any of which is enough.
+    pub values: Vec<At<String>>,
+    /// Values that it must not have.
+    pub not_values: Vec<At<String>>,
 }
 
 /// What a rule is about.
@@ -184,41 +206,42 @@ impl Field for AuthorizationPolicy {
 impl Field for AuthorizationRule {
     fn read(tree: Tree<'_>) -> Read<Self> {
         let from: Vec<From> = tree.or_default("from")?;
-        let when: Vec<When> = tree.or_default("when")?;
         let to: Vec<To> = tree.or_default("to")?;
-        let by_source = from.iter().find_map(|it| it.0);
-        let by_claim = when.iter().find_map(|it| it.0);
         Ok(Self {
             place: tree.place(),
-            has_from: !from.is_empty(),
-            requires_token: by_source.or(by_claim),
+            from: from.into_iter().map(|it| it.0).collect(),
             to: to.into_iter().map(|it| it.0).collect(),
-            has_when: !when.is_empty(),
+            when: tree.or_default("when")?,
         })
     }
 }
 
-struct From(Option<Place>);
+struct From(Source);
 
 impl Field for From {
     fn read(tree: Tree<'_>) -> Read<Self> {
-        let principals = tree
-            .get("source")
-            .and_then(|it| it.get("requestPrincipals"))
-            .map(Tree::place);
-        Ok(Self(principals))
+        tree.or_default("source").map(Self)
     }
 }
 
-struct When(Option<Place>);
-
-impl Field for When {
+impl Field for Source {
     fn read(tree: Tree<'_>) -> Read<Self> {
-        let key: String = tree.or_default("key")?;
-        let positive = tree.get("values").is_some();
-        Ok(Self(
-            (positive && key.starts_with("request.auth.")).then(|| tree.place()),
-        ))
+        Ok(Self {
+            principals: tree.or_default("principals")?,
+            not_principals: tree.or_default("notPrincipals")?,
+            request_principals: tree.or_default("requestPrincipals")?,
+            not_request_principals: tree.or_default("notRequestPrincipals")?,
+        })
+    }
+}
+
+impl Field for Condition {
+    fn read(tree: Tree<'_>) -> Read<Self> {
+        Ok(Self {
+            key: tree.or_default("key")?,
+            values: tree.or_default("values")?,
+            not_values: tree.or_default("notValues")?,
+        })
     }
 }
 

@@ -77,7 +77,8 @@ impl Collected {
                 self.directory(&path, excluded);
             } else if path.is_file() && is_manifest(&path) {
                 self.file(&path);
-                self.sources.pop_if(|it| !it.text.is_empty() && !it.text.contains("apiVersion"));
+                self.sources
+                    .pop_if(|it| !it.text.is_empty() && !it.text.contains("apiVersion"));
             }
         }
     }

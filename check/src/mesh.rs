@@ -3,6 +3,8 @@
 mod cover;
 mod endpoints;
 mod gateways;
+mod hosts;
+mod index;
 
 use std::collections::HashMap;
 
@@ -13,6 +15,8 @@ use crate::version::Version;
 
 pub use cover::covers;
 pub use endpoints::Count;
+pub use hosts::{HostRoutes, HostTable};
+pub use index::Covering;
 
 /// The resources with indexes over them.
 #[derive(Debug)]

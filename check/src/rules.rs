@@ -2,7 +2,16 @@
 
 mod a01_retry_on;
 mod a02_delay_and_timeout;
+mod a03_abort_and_retries;
 mod a04_ejection;
+mod a05_tries_that_fit;
+mod a06_hidden_wildcard;
+mod a07_hidden_route;
+mod a08_order_by_age;
+mod a11_http_on_opaque_port;
+mod a12_http_on_passthrough;
+mod a13_port_settings_replace;
+mod a14_second_destination_rule;
 mod a22_weightless;
 mod a25_path_rewrite;
 mod a26_literal_star;
@@ -54,7 +63,16 @@ impl Rule {
 pub static RULES: &[Rule] = &[
     a01_retry_on::RULE,
     a02_delay_and_timeout::RULE,
+    a03_abort_and_retries::RULE,
     a04_ejection::RULE,
+    a05_tries_that_fit::RULE,
+    a06_hidden_wildcard::RULE,
+    a07_hidden_route::RULE,
+    a08_order_by_age::RULE,
+    a11_http_on_opaque_port::RULE,
+    a12_http_on_passthrough::RULE,
+    a13_port_settings_replace::RULE,
+    a14_second_destination_rule::RULE,
     a22_weightless::RULE,
     a25_path_rewrite::RULE,
     a26_literal_star::RULE,

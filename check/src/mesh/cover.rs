@@ -58,7 +58,8 @@ fn named(wide: &Conditions, narrow: &Conditions) -> bool {
 /// What the wide one excludes, the narrow one must exclude too, or never have.
 fn without(wide: &HttpMatch, narrow: &HttpMatch) -> bool {
     wide.without_headers.iter().all(|(name, excluded)| {
-        let excludes = |(other, theirs): &(String, At<TextMatch>)| other == name && theirs.covers(excluded);
+        let excludes =
+            |(other, theirs): &(String, At<TextMatch>)| other == name && theirs.covers(excluded);
         let differs = |(other, theirs): &(String, At<TextMatch>)| {
             let exact = match &theirs.value {
                 TextMatch::Exact(text) => excluded.matches(text),
@@ -77,10 +78,16 @@ fn sources(wide: &HttpMatch, narrow: &HttpMatch) -> bool {
         return !narrow.gateways.is_empty() && narrow.gateways.iter().all(has);
     }
     let labels = wide.source_labels.as_ref().is_none_or(|wide| {
-        let narrow = narrow.source_labels.as_ref().filter(|_| narrow.gateways.is_empty());
+        let narrow = narrow
+            .source_labels
+            .as_ref()
+            .filter(|_| narrow.gateways.is_empty());
         wide.is_empty() || narrow.is_some_and(|narrow| wide.select(narrow))
     });
-    let narrow_namespace = narrow.source_namespace.as_ref().filter(|_| narrow.gateways.is_empty());
+    let narrow_namespace = narrow
+        .source_namespace
+        .as_ref()
+        .filter(|_| narrow.gateways.is_empty());
     labels && equal(wide.source_namespace.as_ref(), narrow_namespace)
 }
 
@@ -109,13 +116,19 @@ mod tests {
     }
 
     fn condition() -> impl Strategy<Value = HttpMatch> {
-        let header = proptest::option::of(text());
-        (proptest::option::of(text()), header.clone(), header, any::<bool>()).prop_map(
+        let maybe = || proptest::option::of(text());
+        (maybe(), maybe(), maybe(), any::<bool>()).prop_map(
             |(uri, header, without, ignore_uri_case)| HttpMatch {
                 uri: uri.map(at),
                 ignore_uri_case,
-                headers: header.map(|it| ("x".to_owned(), at(it))).into_iter().collect(),
-                without_headers: without.map(|it| ("x".to_owned(), at(it))).into_iter().collect(),
+                headers: header
+                    .map(|it| ("x".to_owned(), at(it)))
+                    .into_iter()
+                    .collect(),
+                without_headers: without
+                    .map(|it| ("x".to_owned(), at(it)))
+                    .into_iter()
+                    .collect(),
                 ..HttpMatch::default()
             },
         )
@@ -129,7 +142,9 @@ mod tests {
             _ if condition.ignore_uri_case => it.lower().matches(&lower),
             _ => it.matches(path),
         } == Some(true));
-        let has = |it: &(String, At<TextMatch>)| header.is_some_and(|text| it.1.matches(text) == Some(true));
+        let has = |it: &(String, At<TextMatch>)| {
+            header.is_some_and(|text| it.1.matches(text) == Some(true))
+        };
         uri && condition.headers.iter().all(has) && !condition.without_headers.iter().any(has)
     }
 

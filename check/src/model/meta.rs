@@ -74,6 +74,14 @@ impl Meta {
         })
     }
 
+    /// True where istiod puts this resource before `other`, by age and then by name; none where ages are unknown.
+    #[must_use]
+    pub fn comes_before(&self, other: &Self) -> Option<bool> {
+        let (own, theirs) = (self.created.as_ref()?, other.created.as_ref()?);
+        let key = |meta: &'_ Self| (meta.name.value.clone(), meta.namespace.clone());
+        Some((own, key(self)) < (theirs, key(other)))
+    }
+
     /// `kind namespace/name`, the namespace only where it is said.
     #[must_use]
     pub fn title(&self) -> String {

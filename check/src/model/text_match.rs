@@ -81,8 +81,9 @@ impl TextMatch {
                 Self::Segments(own) => own.is_empty() || below(own, start),
                 _ => self.takes_all_from(start),
             },
-            Self::Regex(expression) => literal_start(expression)
-                .is_some_and(|start| self.takes_all_from(&start)),
+            Self::Regex(expression) => {
+                literal_start(expression).is_some_and(|start| self.takes_all_from(&start))
+            }
             Self::Present => false,
         }
     }

@@ -8,10 +8,16 @@ mod a05_tries_that_fit;
 mod a06_hidden_wildcard;
 mod a07_hidden_route;
 mod a08_order_by_age;
+mod a09_other_namespace;
+mod a10_server_mode_at_gateway;
 mod a11_http_on_opaque_port;
 mod a12_http_on_passthrough;
 mod a13_port_settings_replace;
 mod a14_second_destination_rule;
+mod a15_container_port;
+mod a16_hash_and_weights;
+mod a17_hash_and_retries;
+mod a18_mesh_only;
 
 use crate::finding::{Findings, Level};
 use crate::mesh::Mesh;
@@ -66,10 +72,16 @@ pub static RULES: &[Rule] = &[
     a06_hidden_wildcard::RULE,
     a07_hidden_route::RULE,
     a08_order_by_age::RULE,
+    a09_other_namespace::RULE,
+    a10_server_mode_at_gateway::RULE,
     a11_http_on_opaque_port::RULE,
     a12_http_on_passthrough::RULE,
     a13_port_settings_replace::RULE,
     a14_second_destination_rule::RULE,
+    a15_container_port::RULE,
+    a16_hash_and_weights::RULE,
+    a17_hash_and_retries::RULE,
+    a18_mesh_only::RULE,
 ];
 
 /// The rule of this id or name, case aside.

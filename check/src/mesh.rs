@@ -3,6 +3,7 @@
 mod cover;
 mod endpoints;
 mod gateways;
+mod hashing;
 mod hosts;
 mod index;
 
@@ -15,6 +16,7 @@ use crate::version::Version;
 
 pub use cover::covers;
 pub use endpoints::Count;
+pub use hashing::Hashed;
 pub use hosts::{HostRoutes, HostTable};
 pub use index::Covering;
 

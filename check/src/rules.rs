@@ -8,10 +8,16 @@ mod a05_tries_that_fit;
 mod a06_hidden_wildcard;
 mod a07_hidden_route;
 mod a08_order_by_age;
+mod a09_other_namespace;
+mod a10_server_mode_at_gateway;
 mod a11_http_on_opaque_port;
 mod a12_http_on_passthrough;
 mod a13_port_settings_replace;
 mod a14_second_destination_rule;
+mod a15_container_port;
+mod a16_hash_and_weights;
+mod a17_hash_and_retries;
+mod a18_mesh_only;
 mod a22_weightless;
 mod a25_path_rewrite;
 mod a26_literal_star;
@@ -69,10 +75,16 @@ pub static RULES: &[Rule] = &[
     a06_hidden_wildcard::RULE,
     a07_hidden_route::RULE,
     a08_order_by_age::RULE,
+    a09_other_namespace::RULE,
+    a10_server_mode_at_gateway::RULE,
     a11_http_on_opaque_port::RULE,
     a12_http_on_passthrough::RULE,
     a13_port_settings_replace::RULE,
     a14_second_destination_rule::RULE,
+    a15_container_port::RULE,
+    a16_hash_and_weights::RULE,
+    a17_hash_and_retries::RULE,
+    a18_mesh_only::RULE,
     a22_weightless::RULE,
     a25_path_rewrite::RULE,
     a26_literal_star::RULE,

@@ -212,6 +212,14 @@ impl HttpRoute {
         (!self.answers && retries.count() > 0).then_some(retries)
     }
 
+    /// The destinations that get requests: with several, those with a weight.
+    #[must_use]
+    pub fn active_destinations(&self) -> Vec<&Destination> {
+        let several = self.destinations.len() > 1;
+        let weighted = |it: &&Destination| !several || it.weight.is_some_and(|it| it.value > 0);
+        self.destinations.iter().filter(weighted).collect()
+    }
+
     /// The timeout, where there is one: 0 turns it off.
     #[must_use]
     pub fn active_timeout(&self) -> Option<&At<Duration>> {

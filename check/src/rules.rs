@@ -19,8 +19,10 @@ mod a16_hash_and_weights;
 mod a17_hash_and_retries;
 mod a18_mesh_only;
 mod a22_weightless;
+mod a24_delegate_conflict;
 mod a25_path_rewrite;
 mod a26_literal_star;
+mod a27_unselected_subset;
 
 use crate::finding::{Findings, Level};
 use crate::mesh::Mesh;
@@ -86,8 +88,10 @@ pub static RULES: &[Rule] = &[
     a17_hash_and_retries::RULE,
     a18_mesh_only::RULE,
     a22_weightless::RULE,
+    a24_delegate_conflict::RULE,
     a25_path_rewrite::RULE,
     a26_literal_star::RULE,
+    a27_unselected_subset::RULE,
 ];
 
 /// The rule of this id or name, case aside.

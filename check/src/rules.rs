@@ -19,6 +19,7 @@ mod a16_hash_and_weights;
 mod a17_hash_and_retries;
 mod a18_mesh_only;
 mod a22_weightless;
+mod a23_source_conditions;
 mod a24_delegate_conflict;
 mod a25_path_rewrite;
 mod a26_literal_star;
@@ -88,6 +89,7 @@ pub static RULES: &[Rule] = &[
     a17_hash_and_retries::RULE,
     a18_mesh_only::RULE,
     a22_weightless::RULE,
+    a23_source_conditions::RULE,
     a24_delegate_conflict::RULE,
     a25_path_rewrite::RULE,
     a26_literal_star::RULE,

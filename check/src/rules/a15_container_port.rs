@@ -101,8 +101,8 @@ impl<'a> Behind<'a> {
 
     fn check(&self, policy: &Selected, port: &At<u32>, findings: &mut Findings<'_>) {
         let number = port.value;
-        let listens = |it: &&Workload| it.ports.iter().any(|(_, own)| *own == number);
-        if self.workloads.iter().any(|it| listens(it)) {
+        let listens = |it: &&'_ Workload| it.ports.iter().any(|(_, own)| *own == number);
+        if self.workloads.iter().any(listens) {
             return;
         }
         let mut service_port = None;

@@ -18,9 +18,13 @@ mod a15_container_port;
 mod a16_hash_and_weights;
 mod a17_hash_and_retries;
 mod a18_mesh_only;
+mod a21_gateway_protocols;
 mod a22_weightless;
+mod a23_source_conditions;
+mod a24_delegate_conflict;
 mod a25_path_rewrite;
 mod a26_literal_star;
+mod a27_unselected_subset;
 
 use crate::finding::{Findings, Level};
 use crate::mesh::Mesh;
@@ -87,9 +91,13 @@ pub static RULES: &[Rule] = &[
     a16_hash_and_weights::RULE,
     a17_hash_and_retries::RULE,
     a18_mesh_only::RULE,
+    a21_gateway_protocols::RULE,
     a22_weightless::RULE,
+    a23_source_conditions::RULE,
+    a24_delegate_conflict::RULE,
     a25_path_rewrite::RULE,
     a26_literal_star::RULE,
+    a27_unselected_subset::RULE,
 ];
 
 /// What ignores nothing is itself reported, under this id.

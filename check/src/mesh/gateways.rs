@@ -4,21 +4,27 @@ use super::Mesh;
 use crate::model::{Gateway, Labels, Meta, RouteTable, Workload};
 
 impl<'a> Mesh<'a> {
-    /// The Gateway that a VirtualService names: `name` in its own namespace, or `namespace/name`.
+    /// The Gateway that a VirtualService names.
     #[must_use]
     pub fn gateway(&self, name: &str, meta: &Meta) -> Option<&'a Gateway> {
-        let (namespace, name) = name.split_once('/').unwrap_or((&meta.namespace, name));
-        let mut gateways = self.resources.gateways.iter();
-        gateways.find(|it| *it.meta.name == name && it.meta.namespace == namespace)
+        self.gateway_of_name(&self.gateway_name(name, meta))
     }
 
-    /// A gateway's full name: `namespace/name`, or `mesh`.
+    /// A gateway's full name, as istiod resolves it: `namespace/name`, or `mesh`.
+    ///
+    /// A name is one of the VirtualService's namespace, `./name` too; `name.namespace` and longer ones are old forms.
     #[must_use]
     pub fn gateway_name(&self, name: &str, meta: &Meta) -> String {
-        match name {
-            "mesh" => name.to_owned(),
-            _ if name.contains('/') => name.to_owned(),
-            _ => format!("{}/{name}", meta.namespace),
+        if name == "mesh" {
+            return name.to_owned();
+        }
+        let mut labels = name.split('.');
+        match (name.split_once('/'), labels.next(), labels.next()) {
+            (Some((".", name)), ..) | (None, Some(name), None) => {
+                format!("{}/{name}", meta.namespace)
+            }
+            (None, Some(name), Some(namespace)) => format!("{namespace}/{name}"),
+            _ => name.to_owned(),
         }
     }
 
@@ -69,5 +75,35 @@ impl<'a> Mesh<'a> {
             )
         });
         by_gateway || by_name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::mesh::Mesh;
+    use crate::model::{Context, Resources};
+    use crate::version::Version;
+    use crate::yaml::{self, Limits};
+
+    #[test]
+    fn names_as_istiod_resolves_them() {
+        let text = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v, namespace: a}\nspec: {}";
+        let mut resources = Resources::default();
+        let context = Context::default();
+        for node in yaml::read(text, Limits::default()) {
+            assert_eq!(resources.take(&node.unwrap(), 0, &context), []);
+        }
+        let mesh = Mesh::new(&resources, &context, Version::NEWEST);
+        let meta = &resources.routes[0].meta;
+        for (name, full) in [
+            ("mesh", "mesh"),
+            ("g", "a/g"),
+            ("./g", "a/g"),
+            ("b/g", "b/g"),
+            ("g.b", "b/g"),
+            ("g.b.svc.cluster.local", "b/g"),
+        ] {
+            assert_eq!(mesh.gateway_name(name, meta), full);
+        }
     }
 }

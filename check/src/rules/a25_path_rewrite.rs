@@ -2,7 +2,7 @@
 
 use super::{Rule, texts};
 use crate::finding::{Findings, Level, finding};
-use crate::mesh::{Mesh, covers};
+use crate::mesh::{Covering, Mesh};
 use crate::model::{Api, At, HttpMatch, HttpRoute, Place, RouteTable, TextMatch};
 
 pub(super) const RULE: Rule = Rule {
@@ -21,9 +21,9 @@ pub(super) const RULE: Rule = Rule {
 fn check(mesh: &Mesh<'_>, findings: &mut Findings<'_>) {
     let tables = mesh.resources.routes.iter();
     for table in tables.filter(|it| it.api == Api::Istio) {
-        for (index, route) in table.http.iter().enumerate() {
-            let before = table.http.iter().take(index);
-            check_route(table, route, &before.collect::<Vec<_>>(), findings);
+        let mut earlier = Covering::default();
+        for route in &table.http {
+            check_route(table, route, &mut earlier, findings);
         }
     }
 }
@@ -35,34 +35,26 @@ struct Sent {
     fix: String,
 }
 
-fn check_route(
+fn check_route<'a>(
     table: &RouteTable,
-    route: &HttpRoute,
-    before: &[&HttpRoute],
+    route: &'a HttpRoute,
+    earlier: &mut Covering<'a>,
     findings: &mut Findings<'_>,
 ) {
-    // A route that delegates may leave the path to the delegate's matches.
-    if route.answers || route.delegate.is_some() {
-        return;
+    let mut sent = route
+        .matches
+        .is_empty()
+        .then(|| rewritten(route).and_then(|uri| whole_path(table, route.place, uri)))
+        .flatten();
+    for one in &route.matches {
+        if let Some(uri) = rewritten(route).filter(|_| sent.is_none()) {
+            sent = of_match(table, one, uri, earlier);
+        }
+        earlier.add(one);
     }
-    let rewrite = route.rewrite.as_ref().filter(|it| !it.by_regex);
-    let Some(uri) = rewrite.and_then(|it| it.uri.as_ref()) else {
+    let (Some(sent), Some(uri)) = (sent, rewritten(route)) else {
         return;
     };
-    let sent = if route.matches.is_empty() {
-        // Without a host the path is matched where this table is delegated from.
-        let whole = || whole_path(route.place, uri);
-        (!table.hosts.is_empty()).then(whole).flatten()
-    } else {
-        let earlier = |count: usize| {
-            let own = route.matches.iter().take(count);
-            before.iter().flat_map(|it| &it.matches).chain(own)
-        };
-        let mut matches = route.matches.iter().enumerate();
-        matches
-            .find_map(|(index, one)| of_match(table, one, uri, &earlier(index).collect::<Vec<_>>()))
-    };
-    let Some(sent) = sent else { return };
     finding(sent.outcome)
         .at(
             &table.meta,
@@ -73,15 +65,21 @@ fn check_route(
         .fix(findings, sent.fix);
 }
 
+/// The text of the rewrite. A route that delegates may leave the path to the delegate's matches.
+fn rewritten(route: &HttpRoute) -> Option<&At<String>> {
+    let rewrite = route.rewrite.as_ref().filter(|it| !it.by_regex)?;
+    let applies = !route.answers && route.delegate.is_none();
+    rewrite.uri.as_ref().filter(|_| applies)
+}
+
 fn of_match(
     table: &RouteTable,
     one: &At<HttpMatch>,
     uri: &At<String>,
-    earlier: &[&At<HttpMatch>],
+    earlier: &Covering<'_>,
 ) -> Option<Sent> {
     let Some(path) = &one.uri else {
-        let whole = || whole_path(one.place, uri);
-        return (!table.hosts.is_empty()).then(whole).flatten();
+        return whole_path(table, one.place, uri);
     };
     match &path.value {
         TextMatch::Prefix(prefix) => {
@@ -92,7 +90,7 @@ fn of_match(
                 value: TextMatch::Prefix(format!("{prefix}/")),
             });
             // `/api/` first and `/api` behind it: the second takes only `/api` itself.
-            let taken = !prefix.ends_with('/') && earlier.iter().any(|it| covers(it, &longer));
+            let taken = !prefix.ends_with('/') && earlier.first(&longer, |_| true).is_some();
             (!taken).then(|| Sent {
                 matched: (path.place, format!("the matched text: {prefix}")),
                 outcome: format!(
@@ -108,7 +106,11 @@ fn of_match(
 }
 
 /// Without a path in the match, Envoy matches the prefix `/` and replaces it.
-fn whole_path(place: Place, uri: &At<String>) -> Option<Sent> {
+fn whole_path(table: &RouteTable, place: Place, uri: &At<String>) -> Option<Sent> {
+    // Without a host the path is matched where this table is delegated from.
+    if table.hosts.is_empty() {
+        return None;
+    }
     let (request, result, _) = joined("/", uri)?;
     let text = &uri.value;
     Some(Sent {

@@ -56,7 +56,13 @@ fn check_server(
     {
         return;
     }
-    let Some((table, host)) = here.iter().find(|(table, _)| !table.http.is_empty()) else {
+    // Another server may be the one that the routes are for, unless this one names TLS that is passed on.
+    let elsewhere = |table: &RouteTable| {
+        let mut others = gateway.servers.iter().filter(|it| it.is_http());
+        !server.passes_through() && others.any(|it| served(it, table).is_some())
+    };
+    let mut routed = here.iter().filter(|(table, _)| !table.http.is_empty());
+    let Some((table, host)) = routed.find(|(table, _)| !elsewhere(table)) else {
         return;
     };
     let (port, host) = (server.port.value, &host.value);
@@ -122,6 +128,13 @@ mod tests {
     #[test]
     fn a_listener() {
         silent("A12", &with(PASS, TLS));
+        silent(
+            "A12",
+            &with(
+                &format!("{PLAIN}, {{port: {{number: 9000, protocol: TCP}}, hosts: ['*']}}"),
+                HTTP,
+            ),
+        );
         silent(
             "A12",
             &with(&format!("{PLAIN}, {PASS}"), &format!("{HTTP}, {TLS}")),

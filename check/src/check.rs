@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::finding::{Finding, Findings, Level};
+use crate::ignore::{self, Ignored};
 use crate::mesh::Mesh;
 use crate::model::{Context, Place, Resources};
-use crate::rules::RULES;
+use crate::rules::{RULES, Rule};
 use crate::version::Version;
 use crate::yaml::{self, Limits};
 
@@ -58,10 +59,14 @@ pub struct Report {
     pub sources: Vec<Source>,
     /// Findings of every level, by place.
     pub findings: Vec<Finding>,
+    /// Findings that an annotation exempts.
+    pub ignored: Vec<Ignored>,
     /// What could not be read.
     pub problems: Vec<Problem>,
     /// What could not be decided, in sentences.
     pub undecided: BTreeSet<String>,
+    /// What else there is to say, in sentences.
+    pub notes: Vec<String>,
     /// How many resources were read.
     pub resources: usize,
 }
@@ -112,15 +117,25 @@ pub fn check(sources: Vec<Source>, options: &Options) -> Report {
 
 fn judge(resources: &Resources, options: &Options, report: &mut Report) {
     let mesh = Mesh::new(resources, &options.context, options.istio);
-    for rule in RULES {
-        if options.ignored.contains(rule.id) || !rule.holds_in(options.istio) {
-            continue;
-        }
+    let asked = |rule: &Rule| !options.ignored.contains(rule.id) && rule.holds_in(options.istio);
+    for rule in RULES.iter().filter(|it| asked(it)) {
         let mut findings = Findings::new(rule);
         (rule.check)(&mesh, &mut findings);
         report.findings.append(&mut findings.found);
         report.undecided.append(&mut findings.undecided);
     }
+    for rule in RULES.iter().filter(|it| options.ignored.contains(it.id)) {
+        let mut findings = Findings::new(rule);
+        (rule.check)(&mesh, &mut findings);
+        if findings.found.is_empty() {
+            let id = rule.id;
+            report
+                .notes
+                .push(format!("{id} is ignored and has no finding"));
+        }
+    }
+    let asked = |id: &str| RULES.iter().any(|rule| rule.id == id && asked(rule));
+    report.ignored = ignore::apply(&mut report.findings, &resources.ignores, asked);
     report
         .findings
         .sort_by_key(|it| (it.marks.first().map(|it| it.place), it.rule));

@@ -5,8 +5,11 @@
 
 pub mod check;
 pub mod cli;
+pub mod cluster;
+pub mod config;
 pub mod files;
 pub mod finding;
+pub mod ignore;
 pub mod mesh;
 pub mod model;
 pub mod output;

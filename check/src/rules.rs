@@ -102,11 +102,27 @@ pub static RULES: &[Rule] = &[
     a27_unselected_subset::RULE,
 ];
 
+/// What ignores nothing is itself reported, under this id.
+pub static IGNORE: Rule = Rule {
+    id: "I1",
+    name: "unused-ignore",
+    level: Level::Warning,
+    title: "An annotation faultline/ignore ignores nothing",
+    since: None,
+    until: None,
+    why: "An ignore is kept for a finding that somebody has decided to live with. One without a reason, for a rule that \
+          does not exist, or for a finding that is not there any more says something that is not so.",
+    wrong: "",
+    right: "",
+    check: |_, _| {},
+};
+
 /// The rule of this id or name, case aside.
 #[must_use]
 pub fn find(id: &str) -> Option<&'static Rule> {
     RULES
         .iter()
+        .chain([&IGNORE])
         .find(|rule| rule.id.eq_ignore_ascii_case(id) || rule.name.eq_ignore_ascii_case(id))
 }
 

@@ -1,4 +1,5 @@
 //! Every rule's own two examples.
+#![cfg(test)]
 
 use faultline_check::check::{Options, check_texts};
 use faultline_check::finding::Level;

@@ -1,7 +1,9 @@
 //! How many endpoints a host has.
 
+use std::collections::BTreeMap;
+
 use super::Mesh;
-use crate::model::{Host, Labels, Place, Replicas, Service, Subset, Workload};
+use crate::model::{Host, Kind, Labels, Place, Replicas, Service, Subset, Workload};
 
 /// A number of endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,10 +71,20 @@ impl<'a> Mesh<'a> {
             max: 0,
             place: None,
         };
+        // Variants of one object, in several files, are one: the largest of them counts.
+        let mut objects: BTreeMap<(Kind, &str), Count> = BTreeMap::new();
         for workload in &workloads {
             let Some(count) = self.pods(workload) else {
                 return Err(format!("no replicas known for {host}"));
             };
+            let known = objects
+                .entry((workload.meta.kind, &workload.meta.name))
+                .or_insert(count);
+            if count.max > known.max {
+                *known = count;
+            }
+        }
+        for count in objects.values() {
             total.min = total.min.saturating_add(count.min);
             total.max = total.max.saturating_add(count.max);
             total.place = total.place.or(count.place);

@@ -1,6 +1,6 @@
 //! What every resource has: kind, name, namespace, labels.
 
-use super::field::{At, Named, Place, Read, Tree};
+use super::field::{At, Place, Read, Tree};
 use super::resource::Context;
 use super::workload::Labels;
 
@@ -29,8 +29,6 @@ pub struct Meta {
     pub namespace_place: Place,
     /// Its labels.
     pub labels: Labels,
-    /// The annotation `faultline/ignore`.
-    pub ignore: Option<At<String>>,
     /// When the cluster took it, in RFC 3339 (only from a cluster).
     pub created: Option<String>,
     /// Where the resource starts.
@@ -51,12 +49,6 @@ impl Meta {
             None => tree.must("generateName")?,
         };
         let namespace: Option<At<String>> = tree.maybe("namespace")?;
-        let annotations: Named<At<String>> = tree.or_default("annotations")?;
-        let ignore = annotations
-            .0
-            .into_iter()
-            .find(|(key, _)| key.value == IGNORE)
-            .map(|(_, value)| value);
         let created = tree
             .get("creationTimestamp")
             .and_then(|tree| tree.node.text())
@@ -68,10 +60,16 @@ impl Meta {
             namespace: namespace.map_or_else(|| context.namespace.clone(), |it| it.value),
             name,
             labels: tree.or_default("labels")?,
-            ignore,
             created,
             place: root.place(),
         })
+    }
+
+    /// True where both are one object of a cluster, so that one takes the other's place: variants of a resource in
+    /// several files.
+    #[must_use]
+    pub fn is_same_object(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.name == other.name && self.namespace == other.namespace
     }
 
     /// True where istiod puts this resource before `other`, by age and then by name; none where ages are unknown.

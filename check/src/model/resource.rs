@@ -4,11 +4,13 @@ use super::destination::DestinationRule;
 use super::field::{Read, Tree, Unreadable};
 use super::gateway::Gateway;
 use super::mesh::MeshConfig;
-use super::meta::{Kind, Meta};
+use super::meta::{IGNORE, Kind, Meta};
 use super::policy::{PolicyKind, Selected, Target};
 use super::route::RouteTable;
 use super::service::{Service, ServiceEntry};
 use super::workload::{Namespace, Scaler, Workload};
+use crate::finding::Subject;
+use crate::ignore::Annotation;
 use crate::yaml::{self, Limits, Node};
 
 /// What the files themselves do not say.
@@ -52,6 +54,8 @@ pub struct Resources {
     pub policies: Vec<Selected>,
     /// The mesh's configuration.
     pub mesh: Option<MeshConfig>,
+    /// Annotations by which resources are exempt from rules.
+    pub ignores: Vec<Annotation>,
     /// How many documents were of a kind that is read.
     pub count: usize,
 }
@@ -176,7 +180,26 @@ impl Resources {
             _ => return Ok(()),
         }
         self.count += 1;
+        self.annotation(kind, root);
         Ok(())
+    }
+
+    fn annotation(&mut self, kind: &str, root: Tree<'_>) {
+        let Some(metadata) = root.get("metadata") else {
+            return;
+        };
+        let annotations = metadata.get("annotations");
+        let text = annotations.and_then(|it| it.maybe(IGNORE).ok().flatten());
+        if let Some(text) = text {
+            let name = metadata.node.get("name").and_then(Node::text);
+            self.ignores.push(Annotation {
+                resource: Subject {
+                    title: format!("{kind} {}", name.unwrap_or_default()),
+                    place: root.place(),
+                },
+                text,
+            });
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style as Ansi};
 
-use super::{Detail, Shown, Style};
+use super::{Detail, Shown, Style, visible};
 use crate::check::{Report, Source};
 use crate::finding::{Finding, Level, Mark};
 use crate::model::Place;
@@ -19,8 +19,7 @@ pub(super) fn write(report: &Report, shown: Shown, to: &mut impl Write) -> io::R
         report,
         style: shown.style,
     };
-    let visible = || report.findings.iter().filter(|it| it.level >= shown.least);
-    for finding in visible() {
+    for finding in visible(report, shown) {
         page.finding(finding, to)?;
     }
     for problem in &report.problems {
@@ -134,7 +133,7 @@ impl Page<'_> {
             Detail::Short => UNDECIDED,
             Detail::Full => all.len(),
         };
-        for line in all.iter().take(shown) {
+        for line in all.iter().take(shown).chain(&self.report.notes) {
             writeln!(to, "{line}")?;
         }
         if all.len() > shown {
@@ -166,6 +165,12 @@ impl Page<'_> {
                 ""
             };
             parts.push(format!("{hints} of level info{how}"));
+        }
+        if !self.report.ignored.is_empty() {
+            parts.push(format!(
+                "{} ignored by annotation",
+                self.report.ignored.len()
+            ));
         }
         if !self.report.problems.is_empty() {
             parts.push(format!(

@@ -180,6 +180,16 @@ mod tests {
     }
 
     #[test]
+    fn variants_of_one_deployment_are_one() {
+        let text = with("{maxEjectionPercent: 20}", 3, "");
+        let found = fires(
+            "A4",
+            &format!("{text}---\n{}", text.split("---\n").last().unwrap()),
+        );
+        assert!(found.message.contains("of 3 endpoints"), "{found:?}");
+    }
+
+    #[test]
     fn before_1_20_one_host_was_always_ejected() {
         let options = Options {
             istio: "1.19".parse().unwrap(),

@@ -76,6 +76,9 @@ fn check_pair(narrow: &HostRoutes<'_>, wide: &HostRoutes<'_>, findings: &mut Fin
     else {
         return;
     };
+    if first.table.meta.is_same_object(&hidden.table.meta) {
+        return;
+    }
     let owner = wide
         .tables
         .iter()

@@ -81,7 +81,7 @@ fn conflicts(wide: &Owned<'_>, narrow: &Owned<'_>) -> bool {
     // istiod moves what takes everything to the end.
     let last = wide.condition.is_catch_all() && !narrow.condition.is_catch_all();
     let older = wide.table.meta.comes_before(&narrow.table.meta);
-    wide.table.meta.place != narrow.table.meta.place
+    !wide.table.meta.is_same_object(&narrow.table.meta)
         && !last
         && older != Some(false)
         && !same_action(wide.route, narrow.route)
@@ -166,6 +166,7 @@ mod tests {
         silent("A8", &both("", NARROW));
         silent("A8", &both(WIDE, "match: [{uri: {prefix: /web}}], "));
         silent("A8", &both(&format!("{WIDE}@2"), &format!("{NARROW}@1")));
+        silent("A8", &both(WIDE, NARROW).replace("{name: b}", "{name: a}"));
         silent("A8", &both(WIDE, NARROW).replacen("[g]", "[h]", 1));
         silent("A8", &both(WIDE, NARROW).replacen("shop.", "web.", 1));
         silent("A8", &both(WIDE, NARROW).replace("[g]", "[mesh]"));

@@ -32,6 +32,7 @@ fn check(mesh: &Mesh<'_>, findings: &mut Findings<'_>) {
 /// True where istiod makes one of the two.
 fn merged(one: &DestinationRule, other: &DestinationRule) -> bool {
     one.meta.namespace == other.meta.namespace
+        && !one.meta.is_same_object(&other.meta)
         && one.workload_selector == other.workload_selector
         && exported(one) == exported(other)
 }

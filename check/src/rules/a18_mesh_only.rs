@@ -44,7 +44,8 @@ fn check(mesh: &Mesh<'_>, findings: &mut Findings<'_>) {
             let routes = through_gateway.get(&mesh.host(name, &table.meta));
             let lost = routes.into_iter().flatten().find_map(|(gateway, route)| {
                 let lost = lost(table, route);
-                (!lost.is_empty()).then_some((gateway, route, lost))
+                let same = gateway.meta.is_same_object(&table.meta);
+                (!lost.is_empty() && !same).then_some((gateway, route, lost))
             });
             if let Some((gateway, route, lost)) = lost {
                 report(table, gateway, route, &lost, findings);

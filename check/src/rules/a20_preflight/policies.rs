@@ -44,12 +44,13 @@ pub(super) fn check(mesh: &Mesh<'_>, findings: &mut Findings<'_>) {
         let Some(gateway) = mesh.gateway_of_name(&name) else {
             continue;
         };
+        let pods = mesh.namespaces_with(&gateway.selector);
         let policies = mesh
             .resources
             .policies
             .iter()
             .filter_map(|it| match &it.kind {
-                PolicyKind::Authorization(authorization) if applies(mesh, it, gateway) => {
+                PolicyKind::Authorization(authorization) if applies(mesh, it, gateway, &pods) => {
                     Some((it, authorization))
                 }
                 _ => None,
@@ -64,12 +65,11 @@ pub(super) fn check(mesh: &Mesh<'_>, findings: &mut Findings<'_>) {
 }
 
 /// True where the policy holds for the gateway's pods.
-fn applies(mesh: &Mesh<'_>, policy: &Selected, gateway: &Gateway) -> bool {
+fn applies(mesh: &Mesh<'_>, policy: &Selected, gateway: &Gateway, pods: &[&str]) -> bool {
     if policy.target.by_reference || gateway.selector.is_empty() {
         return false;
     }
     let namespace = policy.meta.namespace.as_str();
-    let pods = mesh.namespaces_with(&gateway.selector);
     let here = match pods.is_empty() {
         true => policy.target.selector.is_some() && namespace == gateway.meta.namespace,
         false => pods.contains(&namespace),
@@ -93,7 +93,7 @@ struct Refused<'a> {
     fix: &'static str,
 }
 
-fn action<'a>(policy: &'a AuthorizationPolicy) -> &'a str {
+fn action(policy: &AuthorizationPolicy) -> &str {
     policy.action.as_ref().map_or("ALLOW", |it| it.as_str())
 }
 

@@ -6,6 +6,7 @@ mod gateways;
 mod hashing;
 mod hosts;
 mod index;
+mod visibility;
 
 use std::collections::HashMap;
 

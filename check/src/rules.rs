@@ -18,6 +18,8 @@ mod a15_container_port;
 mod a16_hash_and_weights;
 mod a17_hash_and_retries;
 mod a18_mesh_only;
+mod a19_unseen;
+mod a20_preflight;
 mod a21_gateway_protocols;
 mod a22_weightless;
 mod a23_source_conditions;
@@ -91,6 +93,8 @@ pub static RULES: &[Rule] = &[
     a16_hash_and_weights::RULE,
     a17_hash_and_retries::RULE,
     a18_mesh_only::RULE,
+    a19_unseen::RULE,
+    a20_preflight::RULE,
     a21_gateway_protocols::RULE,
     a22_weightless::RULE,
     a23_source_conditions::RULE,

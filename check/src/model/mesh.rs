@@ -14,6 +14,8 @@ pub struct MeshConfig {
     pub default_virtual_service_export_to: Option<Vec<String>>,
     /// Namespaces that see a DestinationRule that does not say.
     pub default_destination_rule_export_to: Option<Vec<String>>,
+    /// Namespaces that see a Service or ServiceEntry that does not say.
+    pub default_service_export_to: Option<Vec<String>>,
     /// The cluster's domain.
     pub trust_domain: Option<String>,
 }
@@ -25,6 +27,7 @@ impl MeshConfig {
             default_retries: tree.maybe("defaultHttpRetryPolicy")?,
             default_virtual_service_export_to: tree.maybe("defaultVirtualServiceExportTo")?,
             default_destination_rule_export_to: tree.maybe("defaultDestinationRuleExportTo")?,
+            default_service_export_to: tree.maybe("defaultServiceExportTo")?,
             trust_domain: tree.maybe("trustDomain")?,
         })
     }

@@ -29,6 +29,8 @@ pub struct Meta {
     pub namespace_place: Place,
     /// Its labels.
     pub labels: Labels,
+    /// The annotation by which a Service says who sees it: namespaces, comma-separated.
+    pub export_to: Option<At<String>>,
     /// When the cluster took it, in RFC 3339 (only from a cluster).
     pub created: Option<String>,
     /// Where the resource starts.
@@ -37,6 +39,7 @@ pub struct Meta {
 
 /// The annotation by which a resource is exempt from rules.
 pub(super) const IGNORE: &str = "faultline/ignore";
+const EXPORT_TO: &str = "networking.istio.io/exportTo";
 
 impl Meta {
     pub(super) fn read(kind: Kind, root: Tree<'_>, context: &Context) -> Read<Self> {
@@ -60,6 +63,11 @@ impl Meta {
             namespace: namespace.map_or_else(|| context.namespace.clone(), |it| it.value),
             name,
             labels: tree.or_default("labels")?,
+            export_to: tree
+                .get("annotations")
+                .map(|it| it.maybe(EXPORT_TO))
+                .transpose()?
+                .flatten(),
             created,
             place: root.place(),
         })

@@ -156,6 +156,8 @@ pub struct Rewrite {
 pub struct Cors {
     /// Methods that the browser may use.
     pub allow_methods: Vec<String>,
+    /// Headers that the browser may send.
+    pub allow_headers: Vec<String>,
 }
 
 /// A VirtualService whose routes are taken in.
@@ -431,8 +433,10 @@ impl Field for Rewrite {
 
 impl Field for Cors {
     fn read(tree: Tree<'_>) -> Read<Self> {
-        let allow_methods = tree.or_default("allowMethods")?;
-        Ok(Self { allow_methods })
+        Ok(Self {
+            allow_methods: tree.or_default("allowMethods")?,
+            allow_headers: tree.or_default("allowHeaders")?,
+        })
     }
 }
 

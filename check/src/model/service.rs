@@ -15,6 +15,8 @@ pub struct Service {
     pub ports: Vec<Port>,
     /// `ClusterIP`, `ExternalName`, …
     pub kind: Option<String>,
+    /// Namespaces that see it.
+    pub export_to: Option<At<Vec<At<String>>>>,
 }
 
 /// Hosts outside of Kubernetes' Services.
@@ -30,6 +32,8 @@ pub struct ServiceEntry {
     pub endpoints: Option<At<u32>>,
     /// `STATIC`, `DNS`, …
     pub resolution: Option<String>,
+    /// Namespaces that see it.
+    pub export_to: Option<At<Vec<At<String>>>>,
 }
 
 /// A port.
@@ -86,11 +90,25 @@ impl Port {
 impl Service {
     pub(super) fn read(meta: Meta, spec: Tree<'_>) -> Read<Self> {
         Ok(Self {
+            export_to: meta.export_to.as_ref().map(export_to),
             meta,
             selector: spec.or_default("selector")?,
             ports: spec.or_default("ports")?,
             kind: spec.maybe("type")?,
         })
+    }
+}
+
+/// An annotation's list as a field's.
+fn export_to(annotation: &At<String>) -> At<Vec<At<String>>> {
+    let place = annotation.place;
+    let names = annotation.split(',').map(|name| At {
+        place,
+        value: name.trim().to_owned(),
+    });
+    At {
+        place,
+        value: names.collect(),
     }
 }
 
@@ -107,6 +125,7 @@ impl ServiceEntry {
             ports: ports.into_iter().map(|it| it.0).collect(),
             endpoints,
             resolution: spec.maybe("resolution")?,
+            export_to: spec.maybe("exportTo")?,
         })
     }
 }

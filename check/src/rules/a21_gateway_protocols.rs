@@ -76,7 +76,11 @@ struct Conflict<'a> {
 fn conflict<'a>(mesh: &Mesh<'_>, one: On<'a>, other: On<'a>) -> Option<Conflict<'a>> {
     let (first, second) = (class(one.server), class(other.server));
     let (forth, back) = (drops(first, second), drops(second, first));
-    if !(forth || back) || !share(mesh, &one.gateway.selector, &other.gateway.selector) {
+    // Variants of one Gateway in several files take each other's place.
+    let variants = !std::ptr::eq(one.gateway, other.gateway)
+        && one.gateway.meta.is_same_object(&other.gateway.meta);
+    if !(forth || back) || variants || !share(mesh, &one.gateway.selector, &other.gateway.selector)
+    {
         return None;
     }
     let of = |stays, dropped, level, when| {

@@ -1,9 +1,11 @@
 //! A12: HTTP routes bound to a server that reads no HTTP.
 
+use std::collections::HashMap;
+
 use super::{Rule, texts};
 use crate::finding::{Findings, Level, finding};
 use crate::mesh::Mesh;
-use crate::model::{Api, At, Gateway, RouteTable, Server, covers};
+use crate::model::{At, Gateway, RouteTable, Server, covers};
 
 pub(super) const RULE: Rule = Rule {
     id: "A12",
@@ -19,16 +21,17 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(mesh: &Mesh<'_>, findings: &mut Findings<'_>) {
+    let mut bound: HashMap<String, Vec<&RouteTable>> = HashMap::new();
+    for table in mesh.virtual_services() {
+        for name in mesh.gateway_names(table) {
+            bound.entry(name).or_default().push(table);
+        }
+    }
     for gateway in &mesh.resources.gateways {
         let name = mesh.gateway_name(&gateway.meta.name, &gateway.meta);
-        let bound: Vec<&RouteTable> = mesh
-            .resources
-            .routes
-            .iter()
-            .filter(|it| it.api == Api::Istio && mesh.gateway_names(it).contains(&name))
-            .collect();
+        let bound = bound.get(&name).map(Vec::as_slice).unwrap_or_default();
         for server in &gateway.servers {
-            check_server(gateway, server, &bound, findings);
+            check_server(gateway, server, bound, findings);
         }
     }
 }

@@ -170,6 +170,8 @@ fn json_has_all_that_people_see() {
     assert_eq!(all["findings"][0]["places"][1]["line"], 29);
     assert_eq!(all["problems"][0]["file"], "typed.yaml");
     assert_eq!(all["problems"][0]["line"], 4);
+    let reason = "VirtualService v: http[0].timeout: expected a duration such as 1.5s, found \"5\"";
+    assert_eq!(all["problems"][0]["reason"], reason);
     assert_eq!(all["summary"]["errors"], 1);
 }
 

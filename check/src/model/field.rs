@@ -38,12 +38,14 @@ impl<T> Deref for At<T> {
 
 /// A known field that is not of its type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}{reason}", self.path())]
+#[error("{resource}{}{reason}", self.path())]
 pub struct Unreadable {
     /// Where it stands.
     pub place: Place,
     /// One sentence.
     pub reason: String,
+    /// The resource, before a colon, once it is known.
+    resource: String,
     /// The keys that lead to it, the last one first.
     keys: Vec<String>,
 }
@@ -58,6 +60,11 @@ impl Unreadable {
         }
         path.push_str(if path.is_empty() { "" } else { ": " });
         path
+    }
+
+    pub(super) fn of(mut self, kind: &str, name: &str) -> Self {
+        self.resource = format!("{kind} {name}: ");
+        self
     }
 
     fn below(mut self, key: &str) -> Self {
@@ -94,6 +101,7 @@ impl<'a> Tree<'a> {
         Unreadable {
             place: self.place(),
             reason: reason.into(),
+            resource: String::new(),
             keys: Vec::new(),
         }
     }

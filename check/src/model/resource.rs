@@ -94,7 +94,9 @@ impl Resources {
         }
         let group = version.split_once('/').map_or("", |(group, _)| group);
         let read = self.one(group, kind, root, context);
-        read.err().into_iter().collect()
+        let name = node.at(&["metadata", "name"]).and_then(Node::text);
+        let named = |it: Unreadable| it.of(kind, name.unwrap_or_default());
+        read.map_err(named).err().into_iter().collect()
     }
 
     fn one(&mut self, group: &str, kind: &str, root: Tree<'_>, context: &Context) -> Read<()> {

@@ -48,12 +48,11 @@ fn check_route(
         return;
     };
     let length = per_try.value;
-    let label = format!("the first of {tries} tries may take this long");
     if length >= limit {
         return finding(format!(
             "perTryTimeout {length} is not shorter than timeout {limit}: Envoy ignores it, and a slow request gets 1 try"
         ))
-        .at(&table.meta, per_try.place, label)
+        .at(&table.meta, per_try.place, "ignored")
         .at(&table.meta, timeout.place, "for all tries together")
         .fix(findings, fix(limit, tries));
     }

@@ -1,5 +1,7 @@
 //! A8: overlapping routes of several VirtualServices for one host of a gateway.
 
+use std::collections::HashSet;
+
 use super::a07_hidden_route::{matches, same_action, taken};
 use super::{Rule, texts};
 use crate::finding::{Findings, Level, finding};
@@ -20,7 +22,7 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(mesh: &Mesh<'_>, findings: &mut Findings<'_>) {
-    let mut told = Vec::new();
+    let mut told = HashSet::new();
     for (gateway, hosts) in mesh.routes_by_gateway() {
         // In the mesh only one VirtualService holds for a host.
         if gateway == "mesh" {
@@ -40,7 +42,7 @@ struct Owned<'a> {
 
 type Pair = (crate::model::Place, crate::model::Place);
 
-fn check_host(host: &HostRoutes<'_>, told: &mut Vec<Pair>, findings: &mut Findings<'_>) {
+fn check_host(host: &HostRoutes<'_>, told: &mut HashSet<Pair>, findings: &mut Findings<'_>) {
     let routes = host.tables.iter().flat_map(|it| {
         let routes = it.table.http.iter();
         routes.map(move |route| (it.table, route))
@@ -69,10 +71,9 @@ fn check_host(host: &HostRoutes<'_>, told: &mut Vec<Pair>, findings: &mut Findin
         let mut pair = [wide.table.meta.place, narrow.table.meta.place];
         pair.sort_unstable();
         let [one, other] = pair;
-        if told.contains(&(one, other)) {
+        if !told.insert((one, other)) {
             continue;
         }
-        told.push((one, other));
         report(host, wide, narrow, findings);
     }
 }

@@ -11,7 +11,8 @@ mod visibility;
 use std::collections::HashMap;
 
 use crate::model::{
-    Context, DestinationRule, Host, Meta, Resources, RouteTable, Service, ServiceEntry, Workload,
+    Context, DestinationRule, Gateway, Host, Labels, Meta, Resources, RouteTable, Scaler, Service,
+    ServiceEntry, Workload,
 };
 use crate::version::Version;
 
@@ -32,7 +33,12 @@ pub struct Mesh<'a> {
     services: HashMap<Host, &'a Service>,
     entries: HashMap<Host, &'a ServiceEntry>,
     workloads: HashMap<&'a str, Vec<&'a Workload>>,
+    labelled: HashMap<&'a str, HashMap<&'a str, Vec<&'a Workload>>>,
     rules: HashMap<Host, Vec<&'a DestinationRule>>,
+    gateways: HashMap<(&'a str, &'a str), &'a Gateway>,
+    scalers: HashMap<(&'a str, &'a str, &'a str), &'a Scaler>,
+    wild_entries: Vec<Host>,
+    wild_rules: Vec<Host>,
 }
 
 impl<'a> Mesh<'a> {
@@ -53,22 +59,44 @@ impl<'a> Mesh<'a> {
             let namespace = workload.meta.namespace.as_str();
             workloads.entry(namespace).or_default().push(workload);
         }
+        let mut labelled: HashMap<&str, HashMap<&str, Vec<_>>> = HashMap::new();
+        for workload in &resources.workloads {
+            for (key, value) in &workload.labels.0 {
+                let values = labelled.entry(key).or_default();
+                values.entry(value).or_default().push(workload);
+            }
+        }
         let mut rules: HashMap<Host, Vec<_>> = HashMap::new();
         for rule in &resources.destination_rules {
             let host = Host::resolve(&rule.host, &rule.meta.namespace, domain);
             rules.entry(host).or_default().push(rule);
         }
+        let entries: HashMap<_, _> = resources
+            .service_entries
+            .iter()
+            .flat_map(of_entry)
+            .collect();
+        let of_gateway =
+            |it: &'a Gateway| ((it.meta.namespace.as_str(), it.meta.name.as_str()), it);
+        let of_scaler = |it: &'a Scaler| {
+            let (kind, name) = &it.target;
+            (
+                (it.meta.namespace.as_str(), kind.as_str(), name.as_str()),
+                it,
+            )
+        };
         Self {
             services: resources.services.iter().map(of_service).collect(),
-            entries: resources
-                .service_entries
-                .iter()
-                .flat_map(of_entry)
-                .collect(),
+            gateways: resources.gateways.iter().map(of_gateway).collect(),
+            scalers: resources.scalers.iter().map(of_scaler).collect(),
+            wild_entries: wild(entries.keys()),
+            wild_rules: wild(rules.keys()),
+            entries,
             resources,
             version,
             context,
             workloads,
+            labelled,
             rules,
         }
     }
@@ -91,10 +119,8 @@ impl<'a> Mesh<'a> {
         if let Some(entry) = self.entries.get(host) {
             return Some(entry);
         }
-        let wild = self.entries.iter().filter(|it| it.0.is_wildcard());
-        wild.filter(|it| it.0.covers(host))
-            .max_by_key(|it| it.0.as_str().len())
-            .map(|it| *it.1)
+        let wide = self.wild_entries.iter().find(|it| it.covers(host))?;
+        self.entries.get(wide).copied()
     }
 
     /// The namespace of a host: its Service's, its ServiceEntry's, or the one that its name says.
@@ -118,10 +144,8 @@ impl<'a> Mesh<'a> {
         if let Some(rules) = self.rules.get(host) {
             return rules.clone();
         }
-        let wild = self.rules.iter().filter(|it| it.0.is_wildcard());
-        wild.filter(|it| it.0.covers(host))
-            .max_by_key(|it| it.0.as_str().len())
-            .map(|it| it.1.clone())
+        let wide = self.wild_rules.iter().find(|it| it.covers(host));
+        wide.and_then(|it| self.rules.get(it).cloned())
             .unwrap_or_default()
     }
 
@@ -132,6 +156,18 @@ impl<'a> Mesh<'a> {
         self.rules
             .iter()
             .map(|(host, rules)| (host, rules.as_slice()))
+    }
+
+    /// Workloads among which are all that a selector takes: those with its rarest label.
+    pub(crate) fn candidates(&self, selector: &Labels) -> &[&'a Workload] {
+        let lists = selector.0.iter().map(|(key, value)| {
+            let list = self
+                .labelled
+                .get(key.as_str())
+                .and_then(|it| it.get(value.as_str()));
+            list.map(Vec::as_slice).unwrap_or_default()
+        });
+        lists.min_by_key(|it| it.len()).unwrap_or_default()
     }
 
     /// The workloads of a namespace.
@@ -156,4 +192,11 @@ impl<'a> Mesh<'a> {
         let tables = self.resources.routes.iter();
         tables.filter(|it| it.api == crate::model::Api::Istio)
     }
+}
+
+/// The wildcards among hosts, the most specific one first.
+fn wild<'h>(hosts: impl Iterator<Item = &'h Host>) -> Vec<Host> {
+    let mut wild: Vec<Host> = hosts.filter(|it| it.is_wildcard()).cloned().collect();
+    wild.sort_by_key(|it| (std::cmp::Reverse(it.as_str().len()), it.clone()));
+    wild
 }

@@ -23,9 +23,10 @@ impl<'a> Mesh<'a> {
         if service.selector.is_empty() {
             return Vec::new();
         }
-        let workloads = self.workloads_in(&service.meta.namespace).iter();
+        let namespace = &service.meta.namespace;
+        let workloads = self.candidates(&service.selector).iter();
         workloads
-            .filter(|it| service.selector.select(&it.labels))
+            .filter(|it| it.meta.namespace == *namespace && service.selector.select(&it.labels))
             .copied()
             .collect()
     }
@@ -97,11 +98,10 @@ impl<'a> Mesh<'a> {
 
     /// How many pods a workload has.
     fn pods(&self, workload: &Workload) -> Option<Count> {
-        let scaler = self.resources.scalers.iter().find(|it| {
-            it.meta.namespace == workload.meta.namespace
-                && it.target.0 == workload.meta.kind.0
-                && it.target.1 == *workload.meta.name
-        });
+        let meta = &workload.meta;
+        let scaler = self
+            .scalers
+            .get(&(meta.namespace.as_str(), meta.kind.0, meta.name.as_str()));
         if let Some(scaler) = scaler {
             return Some(Count {
                 min: *scaler.min,

@@ -40,7 +40,12 @@ impl<'a> Mesh<'a> {
 
     /// The workloads that a selector takes, in every namespace.
     pub fn selected_anywhere(&self, selector: &Labels) -> impl Iterator<Item = &'a Workload> {
-        let workloads = self.resources.workloads.iter();
+        // Without labels a selector takes everything.
+        let all = selector
+            .is_empty()
+            .then_some(self.resources.workloads.iter());
+        let some = self.candidates(selector).iter().copied();
+        let workloads = all.into_iter().flatten().chain(some);
         workloads.filter(|it| selector.select(&it.labels))
     }
 

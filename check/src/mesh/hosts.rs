@@ -52,8 +52,6 @@ impl<'a> Mesh<'a> {
     /// The Gateway of a full name.
     #[must_use]
     pub fn gateway_of_name(&self, name: &str) -> Option<&'a Gateway> {
-        let (namespace, name) = name.split_once('/')?;
-        let mut gateways = self.resources.gateways.iter();
-        gateways.find(|it| *it.meta.name == name && it.meta.namespace == namespace)
+        self.gateways.get(&name.split_once('/')?).copied()
     }
 }

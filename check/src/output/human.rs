@@ -1,5 +1,6 @@
 //! For people: both places of a conflict, each with its line and a caret.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style as Ansi};
@@ -18,6 +19,7 @@ pub(super) fn write(report: &Report, shown: Shown, to: &mut impl Write) -> io::R
     let page = Page {
         report,
         style: shown.style,
+        lines: lines(report),
     };
     for finding in visible(report, shown) {
         page.finding(finding, to)?;
@@ -35,6 +37,24 @@ pub(super) fn write(report: &Report, shown: Shown, to: &mut impl Write) -> io::R
 struct Page<'a> {
     report: &'a Report,
     style: Style,
+    lines: HashMap<u32, Vec<&'a str>>,
+}
+
+/// The lines of the files that have findings.
+fn lines(report: &Report) -> HashMap<u32, Vec<&str>> {
+    let mut lines = HashMap::new();
+    for mark in report.findings.iter().flat_map(|it| &it.marks) {
+        let file = mark.place.file;
+        let source = usize::try_from(file)
+            .ok()
+            .and_then(|it| report.sources.get(it));
+        if let Some(source) = source {
+            lines
+                .entry(file)
+                .or_insert_with(|| source.text.lines().collect());
+        }
+    }
+    lines
 }
 
 impl Page<'_> {
@@ -124,7 +144,7 @@ impl Page<'_> {
 
     fn line(&self, place: Place) -> Option<&str> {
         let before = usize::try_from(place.span.line).ok()?.checked_sub(1)?;
-        self.source(place)?.text.lines().nth(before)
+        self.lines.get(&place.file)?.get(before).copied()
     }
 
     fn undecided(&self, detail: Detail, to: &mut impl Write) -> io::Result<()> {

@@ -4,7 +4,7 @@ use super::a07_hidden_route::matches;
 use super::{Rule, texts};
 use crate::finding::{Findings, Level, finding};
 use crate::mesh::{HostRoutes, Mesh};
-use crate::model::{Place, covers};
+use crate::model::{At, HttpMatch, HttpRoute, RouteTable, covers};
 
 pub(super) const RULE: Rule = Rule {
     id: "A6",
@@ -21,17 +21,55 @@ pub(super) const RULE: Rule = Rule {
 
 fn check(mesh: &Mesh<'_>, findings: &mut Findings<'_>) {
     for (gateway, hosts) in mesh.routes_by_gateway() {
-        if gateway == "mesh" {
+        if gateway == "mesh" || !hosts.iter().any(|it| it.host.is_wildcard()) {
             continue;
         }
-        for wide in hosts.iter().filter(|it| it.host.is_wildcard()) {
-            for narrow in &hosts {
-                let hidden = narrow.host != wide.host && wide.host.covers(&narrow.host);
-                if hidden && served_together(mesh, &gateway, narrow, wide) {
+        let hosts: Vec<_> = hosts.iter().map(Expanded::of).collect();
+        for wide in hosts.iter().filter(|it| it.routes.host.is_wildcard()) {
+            for narrow in hosts.iter().filter(|it| it.has_gaps()) {
+                let (one, other) = (&narrow.routes.host, &wide.routes.host);
+                let hidden = one != other && other.covers(one);
+                if hidden && served_together(mesh, &gateway, narrow.routes, wide.routes) {
                     check_pair(narrow, wide, findings);
                 }
             }
         }
+    }
+}
+
+/// The matches for a host.
+struct Expanded<'a> {
+    routes: &'a HostRoutes<'a>,
+    matches: Vec<Owned<'a>>,
+}
+
+struct Owned<'a> {
+    table: &'a RouteTable,
+    route: &'a HttpRoute,
+    condition: At<HttpMatch>,
+}
+
+impl<'a> Expanded<'a> {
+    fn of(routes: &'a HostRoutes<'a>) -> Self {
+        let tables = routes.tables.iter();
+        let all = tables.flat_map(|it| it.table.http.iter().map(move |route| (it.table, route)));
+        let owned = |(table, route): (&'a RouteTable, &'a HttpRoute)| {
+            let conditions = matches(route).into_iter();
+            conditions.map(move |condition| Owned {
+                table,
+                route,
+                condition,
+            })
+        };
+        Self {
+            routes,
+            matches: all.flat_map(owned).collect(),
+        }
+    }
+
+    /// True where some request is taken by none.
+    fn has_gaps(&self) -> bool {
+        !self.matches.is_empty() && !self.matches.iter().any(|it| it.condition.is_catch_all())
     }
 }
 
@@ -55,47 +93,26 @@ fn served_together(
     })
 }
 
-fn check_pair(narrow: &HostRoutes<'_>, wide: &HostRoutes<'_>, findings: &mut Findings<'_>) {
-    // The most specific wildcard is what a request would be expected to fall back to.
-    let routes = |of: &HostRoutes<'_>| -> Vec<_> {
-        let tables = of.tables.iter();
-        tables.flat_map(|it| it.table.http.clone()).collect()
+fn check_pair(narrow: &Expanded<'_>, wide: &Expanded<'_>, findings: &mut Findings<'_>) {
+    let taken = |lost: &Owned<'_>| {
+        let mut own = narrow.matches.iter();
+        own.any(|it| crate::mesh::covers(&it.condition, &lost.condition))
     };
-    let own: Vec<_> = routes(narrow).iter().flat_map(matches).collect();
-    if own.is_empty() || own.iter().any(|it| it.is_catch_all()) {
-        return;
-    }
-    let lost = routes(wide).into_iter().find_map(|route| {
-        let lost = matches(&route)
-            .into_iter()
-            .find(|it| !own.iter().any(|own| crate::mesh::covers(own, it)))?;
-        (!route.answers).then_some(lost.place)
-    });
-    let (Some(lost), Some(first), Some(hidden)) =
-        (lost, narrow.tables.first(), wide.tables.first())
+    let mut lost = wide.matches.iter().filter(|it| !it.route.answers);
+    let (Some(lost), Some(first)) = (lost.find(|it| !taken(it)), narrow.routes.tables.first())
     else {
         return;
     };
-    if first.table.meta.is_same_object(&hidden.table.meta) {
+    if first.table.meta.is_same_object(&lost.table.meta) {
         return;
     }
-    let owner = wide
-        .tables
-        .iter()
-        .find(|it| contains(it.table.meta.place, lost))
-        .unwrap_or(hidden);
-    let (host, wildcard) = (&narrow.host, &wide.host);
+    let (host, wildcard) = (&narrow.routes.host, &wide.routes.host);
     finding(format!(
         "A request for {host} that matches no route here gets 404: it never falls back to the routes of {wildcard}"
     ))
     .at(&first.table.meta, first.host.place, format!("takes every request for {host}"))
-    .at(&owner.table.meta, lost, format!("is never tried for {host}"))
+    .at(&lost.table.meta, lost.condition.place, format!("is never tried for {host}"))
     .fix(findings, format!("Repeat the route of {wildcard} at the end of this VirtualService"));
-}
-
-/// True where the place is in the document that starts there, as far as can be told: the same file, behind it.
-fn contains(document: Place, place: Place) -> bool {
-    document.file == place.file && document.span.line <= place.span.line
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! A12: HTTP routes bound to a server that reads no HTTP.
 
+use std::collections::HashMap;
+
 use super::{Rule, texts};
 use crate::finding::{Findings, Level, finding};
 use crate::mesh::Mesh;
-use crate::model::{Api, At, Gateway, RouteTable, Server, covers};
+use crate::model::{At, Gateway, RouteTable, Server, covers};
 
 pub(super) const RULE: Rule = Rule {
     id: "A12",
@@ -19,16 +21,17 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(mesh: &Mesh<'_>, findings: &mut Findings<'_>) {
+    let mut bound: HashMap<String, Vec<&RouteTable>> = HashMap::new();
+    for table in mesh.virtual_services() {
+        for name in mesh.gateway_names(table) {
+            bound.entry(name).or_default().push(table);
+        }
+    }
     for gateway in &mesh.resources.gateways {
         let name = mesh.gateway_name(&gateway.meta.name, &gateway.meta);
-        let bound: Vec<&RouteTable> = mesh
-            .resources
-            .routes
-            .iter()
-            .filter(|it| it.api == Api::Istio && mesh.gateway_names(it).contains(&name))
-            .collect();
+        let bound = bound.get(&name).map(Vec::as_slice).unwrap_or_default();
         for server in &gateway.servers {
-            check_server(gateway, server, &bound, findings);
+            check_server(gateway, server, bound, findings);
         }
     }
 }
@@ -56,7 +59,13 @@ fn check_server(
     {
         return;
     }
-    let Some((table, host)) = here.iter().find(|(table, _)| !table.http.is_empty()) else {
+    // Another server may be the one that the routes are for, unless this one names TLS that is passed on.
+    let elsewhere = |table: &RouteTable| {
+        let mut others = gateway.servers.iter().filter(|it| it.is_http());
+        !server.passes_through() && others.any(|it| served(it, table).is_some())
+    };
+    let mut routed = here.iter().filter(|(table, _)| !table.http.is_empty());
+    let Some((table, host)) = routed.find(|(table, _)| !elsewhere(table)) else {
         return;
     };
     let (port, host) = (server.port.value, &host.value);
@@ -122,6 +131,13 @@ mod tests {
     #[test]
     fn a_listener() {
         silent("A12", &with(PASS, TLS));
+        silent(
+            "A12",
+            &with(
+                &format!("{PLAIN}, {{port: {{number: 9000, protocol: TCP}}, hosts: ['*']}}"),
+                HTTP,
+            ),
+        );
         silent(
             "A12",
             &with(&format!("{PLAIN}, {PASS}"), &format!("{HTTP}, {TLS}")),

@@ -85,12 +85,15 @@ impl<'a> Behind<'a> {
             .collect();
         let takes = |service: &&Service| {
             let labels = &service.selector;
+            if labels.is_empty() || !here(&service.meta.namespace) {
+                return false;
+            }
             let by_workload = workloads
                 .iter()
                 .any(|it| labels.select(&it.labels) && it.meta.namespace == service.meta.namespace);
             let by_labels =
                 workloads.is_empty() && (selector.select(labels) || labels.select(&selector));
-            here(&service.meta.namespace) && !labels.is_empty() && (by_workload || by_labels)
+            by_workload || by_labels
         };
         let services = mesh.resources.services.iter().filter(takes).collect();
         Self {

@@ -207,6 +207,8 @@ impl<'a> To<'_, 'a> {
         };
         let level = match self.destination.subset {
             Some(_) => self.clients.level,
+            // A rule for many hosts elsewhere is seldom meant for these clients, unless that is the root namespace.
+            None if rule.host.starts_with('*') => Level::Info,
             None => Level::Warning,
         };
         let label = match self.destination.subset {

@@ -29,7 +29,7 @@ pub use mesh::MeshConfig;
 pub use meta::{Kind, Meta};
 pub use policy::{
     AuthorizationPolicy, AuthorizationRule, Condition, Operation, PeerAuthentication, PolicyKind,
-    RequestAuthentication, Selected, Source, Target, WasmPlugin,
+    Selected, Source, Target, WasmPlugin,
 };
 pub use resource::{Context, Resources};
 pub use route::{

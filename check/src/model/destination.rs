@@ -70,8 +70,6 @@ pub struct OutlierDetection {
     pub consecutive_5xx: Option<At<u32>>,
     /// Gateway errors in a row; 0 turns it off.
     pub consecutive_gateway: Option<At<u32>>,
-    /// Errors of the proxy's own in a row, where they are split.
-    pub consecutive_local: Option<At<u32>>,
     /// Counts errors of the proxy itself apart.
     pub split: bool,
 }
@@ -187,7 +185,6 @@ impl Field for OutlierDetection {
             max_ejection_percent: tree.maybe("maxEjectionPercent")?,
             consecutive_5xx: new.or(old),
             consecutive_gateway: tree.maybe("consecutiveGatewayErrors")?,
-            consecutive_local: tree.maybe("consecutiveLocalOriginFailures")?,
             split: tree.or_default("splitExternalLocalOriginErrors")?,
         })
     }

@@ -97,14 +97,4 @@ impl Meta {
             false => format!("{} {name}", self.kind),
         }
     }
-
-    /// `name`, or `name in namespace` for who speaks from another one.
-    #[must_use]
-    pub fn named_from(&self, namespace: &str) -> String {
-        let name = &*self.name;
-        match self.namespace == namespace {
-            true => name.clone(),
-            false => format!("{}/{name}", self.namespace),
-        }
-    }
 }

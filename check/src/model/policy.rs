@@ -29,13 +29,11 @@ pub struct Selected {
 pub enum PolicyKind {
     /// Who may do what.
     Authorization(AuthorizationPolicy),
-    /// How tokens are checked.
-    Request(RequestAuthentication),
     /// Mutual TLS of a server.
     Peer(PeerAuthentication),
     /// A WebAssembly module.
     Wasm(WasmPlugin),
-    /// EnvoyFilter, Telemetry, Sidecar, ProxyConfig: only the target is looked at.
+    /// RequestAuthentication, EnvoyFilter, Telemetry, Sidecar, ProxyConfig: only the target is looked at.
     Other,
 }
 
@@ -106,13 +104,6 @@ pub struct Operation {
     pub not_ports: Vec<At<String>>,
 }
 
-/// `RequestAuthentication`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RequestAuthentication {
-    /// How many issuers.
-    pub issuers: usize,
-}
-
 /// `PeerAuthentication`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PeerAuthentication {
@@ -180,11 +171,6 @@ impl PolicyKind {
         };
         Ok(match meta.kind.0 {
             "AuthorizationPolicy" => Self::Authorization(AuthorizationPolicy::read(spec)?),
-            "RequestAuthentication" => Self::Request(RequestAuthentication {
-                issuers: spec
-                    .get("jwtRules")
-                    .map_or(0, |rules| rules.node.items().len()),
-            }),
             "PeerAuthentication" => Self::Peer(PeerAuthentication::read(spec)?),
             "WasmPlugin" => Self::Wasm(WasmPlugin {
                 matches: spec.or_default("match")?,

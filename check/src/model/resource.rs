@@ -229,9 +229,6 @@ fn mesh_of_config_map(root: Tree<'_>) -> Read<Option<MeshConfig>> {
         Some(Err(refused)) => Err(refused.to_string()),
         None => return Ok(None),
     };
-    let mut config = read.map_err(|reason| mesh.unreadable(reason))?;
-    if let Some(retries) = &mut config.default_retries {
-        retries.place = mesh.place();
-    }
+    let config = read.map_err(|reason| mesh.unreadable(reason))?;
     Ok(Some(config))
 }

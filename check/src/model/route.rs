@@ -174,8 +174,6 @@ pub struct Delegate {
 pub struct L4Route {
     /// Where it starts.
     pub place: Place,
-    /// Names in the TLS handshake (`tls` only).
-    pub sni_hosts: Vec<At<String>>,
     /// Destinations.
     pub destinations: Vec<Destination>,
 }
@@ -451,19 +449,9 @@ impl Field for Delegate {
 
 impl Field for L4Route {
     fn read(tree: Tree<'_>) -> Read<Self> {
-        let matches: Vec<SniMatch> = tree.or_default("match")?;
         Ok(Self {
             place: tree.place(),
-            sni_hosts: matches.into_iter().flat_map(|it| it.0).collect(),
             destinations: tree.or_default("route")?,
         })
-    }
-}
-
-struct SniMatch(Vec<At<String>>);
-
-impl Field for SniMatch {
-    fn read(tree: Tree<'_>) -> Read<Self> {
-        tree.or_default("sniHosts").map(Self)
     }
 }

@@ -58,7 +58,7 @@ fn ports(policy: &Selected) -> Vec<At<u32>> {
                 .filter(|it| it.mode.as_ref().is_some_and(|it| it.value == "SERVER"));
             server.flat_map(|it| it.ports.clone()).collect()
         }
-        PolicyKind::Request(_) | PolicyKind::Other => Vec::new(),
+        PolicyKind::Other => Vec::new(),
     }
 }
 

@@ -7,8 +7,8 @@ pub struct Host(String);
 impl Host {
     /// Resolves a name that stands in a resource of this namespace.
     ///
-    /// A name without a dot is a Service of the namespace; `name.namespace` is left as it is by istiod's resolver
-    /// and taken for a Service here only by [`Host::is_service`].
+    /// A name without a dot is a Service of the namespace. Any other is left as it is, as istiod leaves it, so
+    /// `name.namespace` is no Service.
     #[must_use]
     pub fn resolve(name: &str, namespace: &str, domain: &str) -> Self {
         let name = name.to_ascii_lowercase();

@@ -43,7 +43,10 @@ fn ports(policy: &Selected) -> Vec<At<u32>> {
         PolicyKind::Authorization(it) => {
             let operations = it.rules.iter().flat_map(|it| &it.to);
             let ports = operations.flat_map(|it| it.ports.iter().chain(&it.not_ports));
-            ports.filter_map(number).collect()
+            let conditions = it.rules.iter().flat_map(|it| &it.when);
+            let conditions = conditions.filter(|it| it.key == "destination.port");
+            let values = conditions.flat_map(|it| it.values.iter().chain(&it.not_values));
+            ports.chain(values).filter_map(number).collect()
         }
         PolicyKind::Peer(it) => it
             .ports
@@ -200,6 +203,8 @@ mod tests {
             "A15",
             &(policy("AuthorizationPolicy", &ALLOW.replace("ports", "notPorts")) + &service),
         );
+        let when = "rules: [{when: [{key: destination.port, values: ['80']}]}]";
+        fires("A15", &(policy("AuthorizationPolicy", when) + &service));
         fires(
             "A15",
             &(policy(

@@ -18,8 +18,8 @@ use futures_util::{Stream, StreamExt, stream};
 use serde_json::json;
 use tokio::sync::watch;
 use utoipa::openapi::path::{Parameter, ParameterIn};
-use utoipa::openapi::{RefOr, Response};
-use utoipa::{IntoParams, IntoResponses};
+use utoipa::openapi::{ObjectBuilder, RefOr, Response, Schema, Type};
+use utoipa::{IntoParams, IntoResponses, PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use crate::store::{Following, Position, Store, StoreError};
@@ -58,7 +58,7 @@ impl News {
     get, path = "/logs/stream", operation_id = "followEntries",
     params(Resume),
     responses(
-        (status = OK, description = "A stream that does not end by itself", body = String, content_type = "text/event-stream"),
+        (status = OK, description = "A stream that does not end by itself", body = inline(Streamed), content_type = "text/event-stream"),
         NotFollowed,
     )
 )]
@@ -106,6 +106,28 @@ impl IntoParams for Resume {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let description = "The `id` of the last event that came, or an entry's id";
         vec![optional_header::<Cursor>(RESUME, description)]
+    }
+}
+
+/// One event, as a client of server-sent events sees it.
+struct Streamed;
+
+impl ToSchema for Streamed {}
+
+impl PartialSchema for Streamed {
+    fn schema() -> RefOr<Schema> {
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let data = text()
+            .content_media_type("application/json")
+            .description(Some("An entry; of an event `removed`, how many entries"));
+        let event = text().description(Some("`removed`, or none"));
+        ObjectBuilder::new()
+            .property("id", Cursor::schema())
+            .property("event", event)
+            .property("data", data)
+            .required("data")
+            .description(Some("One of the events; not the body as a whole"))
+            .into()
     }
 }
 

@@ -22,7 +22,7 @@ use faultline_service_testing::process::Service;
 use faultline_service_testing::{eventually, process};
 use reqwest::{Client, Response};
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 
 use self::pair::{Agent, Instance, Setup, file, json, listen, newer, refusing};
@@ -150,7 +150,7 @@ async fn log_agents(provoked: &mut Provoked) {
     let agent = Agent::start().await;
     let instance = Instance::start(&agent, Setup::default()).await;
     agent.down();
-    provoked.add_reads("unreachable", &instance).await;
+    provoked.add_reads("broken", &instance).await;
     agent
         .replaced_by(Router::new().fallback(async || "<html>hello</html>"))
         .await;
@@ -234,26 +234,20 @@ async fn outboxes(provoked: &mut Provoked) {
         .await;
 }
 
-/// Errors of one request too many: as many wait for a log agent as there may be.
+/// Errors of a log agent that nobody is, and of one request too many: as many wait for a log agent as there may be.
 async fn crowds(provoked: &mut Provoked) {
-    let agent = Agent::start().await;
-    agent.down();
+    // A port of which nobody listens, and which nobody else can take.
+    let port = TcpSocket::new_v4().unwrap();
+    port.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nobody = format!("http://{}", port.local_addr().unwrap());
     let directory = tempfile::tempdir().unwrap();
     let mut command = process::command(env!("CARGO_BIN_EXE_custom-app"));
-    command.args([
-        "--listen",
-        "127.0.0.1:0",
-        "--wait-limit",
-        FOR_EVER,
-        "--answer-time",
-        FOR_EVER,
-    ]);
-    command.args(["--log-agent-url", &agent.hop.url(), "--data-dir"]);
-    let service = Service::start({
-        command.arg(directory.path());
-        command
-    })
-    .await;
+    command.args(["--listen", "127.0.0.1:0", "--log-agent-url", &nobody]);
+    command.args(["--wait-limit", FOR_EVER, "--answer-time", FOR_EVER]);
+    command.arg("--data-dir").arg(directory.path());
+    let service = Service::start(command).await;
+    let instance = Instance::of(&service);
+    provoked.add_reads("unreachable", &instance).await;
     let mut crowd = JoinSet::new();
     let client = Client::new();
     for _ in 0..512 {
@@ -262,7 +256,6 @@ async fn crowds(provoked: &mut Provoked) {
             .json(&json!({"message": "hello"}));
         crowd.spawn(post.send());
     }
-    let instance = Instance::of(&service);
     let one_too_many = eventually("all are under way", async || {
         let answer = instance.get("/status").await;
         (answer.status() == 503).then_some(answer)

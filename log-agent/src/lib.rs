@@ -1,15 +1,24 @@
 //! Keeps log entries, each exactly once, on disk before it answers.
 //!
-//! [`routes`] turn requests into calls of a [`store::Store`]; the one there is keeps a SQLite file.
+//! [`routes`] turn requests into calls of a [`store::Store`]: a SQLite file, or a PostgreSQL database
+//! that several log agents share.
 
+pub mod choice;
+mod marks;
 pub mod place;
+pub mod postgres_store;
+mod reading;
+mod receipts;
+mod removals;
 pub mod retain;
 pub mod routes;
+mod search;
 pub mod sqlite_store;
 pub mod store;
 
+use std::fmt::Display;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::Router;
@@ -23,6 +32,8 @@ use faultline_service::startup::{BindError, ServerArgs, duration};
 
 use metrics::describe_counter;
 
+use crate::choice::{Choice, NoStore, StoreArgs};
+use crate::postgres_store::PostgresStore;
 use crate::retain::{Retain, RetainAge, RetainBytes};
 use crate::sqlite_store::SqliteStore;
 use crate::store::Store;
@@ -33,7 +44,11 @@ use crate::store::Store;
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "log-agent", version)]
 pub struct Config {
-    /// Where the entries are kept; must exist and be writable, and belong to this instance alone
+    /// The store that is kept.
+    #[command(flatten)]
+    pub store: StoreArgs,
+
+    /// Where SQLite keeps the entries; must exist and be writable, and belong to this instance alone
     #[arg(long, value_name = "DIRECTORY", default_value = "/var/lib/log-agent")]
     pub data_dir: PathBuf,
 
@@ -45,8 +60,8 @@ pub struct Config {
     #[arg(long, value_name = "BYTES", default_value = "512MiB")]
     pub retain_bytes: RetainBytes,
 
-    /// Refuse entries with 507 when the store's file would be larger, in bytes; without it, the disk
-    /// is the limit
+    /// Refuse entries with 507 when SQLite's file would be larger, in bytes; without it, the disk is
+    /// the limit
     #[arg(long, value_name = "BYTES")]
     pub max_store_bytes: Option<u64>,
 
@@ -72,6 +87,12 @@ impl Config {
 /// Why the log agent stopped, other than by a signal.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
+    /// No store is chosen that there is.
+    #[error(transparent)]
+    Choice(#[from] NoStore),
+    /// A flag of SQLite's alone.
+    #[error("--max-store-bytes is for SQLite; what PostgreSQL may take is the server's to say")]
+    MaxStoreBytes,
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -125,23 +146,62 @@ pub async fn serve(config: Config, metrics: Metrics) -> Result<(), ServeError> {
     );
     let health = Health::default();
     let signals = Signals::install().map_err(ServeError::Signals)?;
-    let (max_bytes, retain) = (config.max_store_bytes, config.retain());
-    if let (Some(max), Some(bytes)) = (max_bytes, retain.bytes.0)
-        && max <= bytes
-    {
-        tracing::warn!(
-            max_store_bytes = max,
-            retain_bytes = bytes,
-            "the store is full before the oldest entries go; lower --retain-bytes"
-        );
+    let started = Started {
+        health,
+        signals,
+        metrics,
+        config,
+    };
+    match started.config.store.choice()? {
+        Choice::Sqlite(directory) => {
+            let directory = directory.unwrap_or_else(|| started.config.data_dir.clone());
+            let store = started.sqlite(&directory).await?;
+            started.serve(store, &directory.display()).await
+        }
+        Choice::Postgres(_) if started.config.max_store_bytes.is_some() => {
+            Err(ServeError::MaxStoreBytes)
+        }
+        Choice::Postgres(source) => {
+            let kept = started.config.retain();
+            let store = PostgresStore::open(source.clone(), kept, &started.health).await;
+            started.serve(store, &source).await
+        }
     }
-    let store = SqliteStore::open(&config.data_dir, max_bytes, retain, &health).await?;
-    let listener = config.server.bind().await?;
-    if let Ok(address) = listener.local_addr() {
-        tracing::info!(%address, data_dir = %config.data_dir.display(), "listening");
+}
+
+/// A process that can be told to end, and has no store yet.
+struct Started {
+    health: Health,
+    signals: Signals,
+    metrics: Metrics,
+    config: Config,
+}
+
+impl Started {
+    async fn sqlite(&self, directory: &Path) -> Result<SqliteStore, ServeError> {
+        let (max_bytes, retain) = (self.config.max_store_bytes, self.config.retain());
+        if let (Some(max), Some(bytes)) = (max_bytes, retain.bytes.0)
+            && max <= bytes
+        {
+            tracing::warn!(
+                max_store_bytes = max,
+                retain_bytes = bytes,
+                "the store is full before the oldest entries go; lower --retain-bytes"
+            );
+        }
+        SqliteStore::open(directory, max_bytes, retain, &self.health).await
     }
-    let routes = app(store, health.clone(), metrics, config.answer_time);
-    server::serve(listener, routes, &health, signals, config.server.drain()).await;
-    tracing::info!("drained");
-    Ok(())
+
+    async fn serve(self, store: impl Store, kept_in: &impl Display) -> Result<(), ServeError> {
+        let listener = self.config.server.bind().await?;
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!(%address, store = %kept_in, "listening");
+        }
+        let (health, answer_time) = (self.health, self.config.answer_time);
+        let routes = app(store, health.clone(), self.metrics, answer_time);
+        let drain = self.config.server.drain();
+        server::serve(listener, routes, &health, self.signals, drain).await;
+        tracing::info!("drained");
+        Ok(())
+    }
 }

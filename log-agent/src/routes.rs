@@ -28,4 +28,5 @@ fn reading() -> Problems {
     Problems::limited()
         .waiting(&LIMITS)
         .with("unreadable", StoreError::Unreadable(String::new()).into())
+        .with("away", StoreError::Away(String::new()).into())
 }

@@ -1,31 +1,30 @@
 //! Entries in a SQLite file.
 
 mod append;
-mod marks;
 mod retention;
 mod rows;
 mod search;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use faultline_service::api::{Page, Receipt};
 use faultline_service::cursor::Cursor;
 use faultline_service::entry::Entry;
 use faultline_service::group_commit::{self, STORE};
 use faultline_service::health::Health;
-use faultline_service::query::{Limit, LogQuery};
+use faultline_service::query::LogQuery;
 use faultline_service::sqlite::{self, WriteError};
 use sqlx::sqlite::SqlitePool;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::append::Append;
 use self::retention::Retention;
-use self::search::{BOUNDS, Wanted, search};
+use self::search::search;
 use crate::place::Place;
 use crate::retain::Retain;
-use crate::store::{Following, Position, Store, StoreError};
+use crate::search::{PATIENCE, SEARCHES, Wanted};
+use crate::store::{self, Following, Position, Store, StoreError};
 
 /// Version 1 and what came after; none may ever change, only be added to.
 const SCHEMA: [&str; 2] = [
@@ -54,15 +53,6 @@ const FILE: &str = "entries.db";
 
 /// How many requests may wait to be written; one more waits to wait.
 const QUEUE: usize = 256;
-
-/// How many entries a follower reads at once.
-const READING: u16 = 100;
-
-/// The number of searches that run at once, on connections that nothing else uses.
-const SEARCHES: u32 = 2;
-
-/// The longest that a search waits for its turn.
-const SEARCH_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A SQLite file that one task writes and several connections read.
 #[derive(Clone, Debug)]
@@ -105,7 +95,7 @@ impl SqliteStore {
         Ok(Self {
             appends,
             readers,
-            searchers: sqlite::readers(directory, FILE, SEARCHES, SEARCH_PATIENCE),
+            searchers: sqlite::readers(directory, FILE, SEARCHES, PATIENCE),
             end,
         })
     }
@@ -119,31 +109,28 @@ impl Store for SqliteStore {
             reply,
             end: self.end.clone(),
         };
-        let stopped = || WriteError::Unwritable("the writer has stopped".to_owned());
+        let stopped = || StoreError::Unwritable("the writer has stopped".to_owned());
         self.appends.send(append).await.map_err(|_| stopped())?;
-        Ok(receipts.await.map_err(|_| stopped())??)
-    }
-
-    async fn newest(&self) -> Result<Option<Entry>, StoreError> {
-        let query = LogQuery {
-            limit: Limit::ONE,
-            ..LogQuery::default()
-        };
-        let page = self.page(query).await?;
-        Ok(page.entries.into_iter().next())
+        receipts
+            .await
+            .map_err(|_| stopped())?
+            .map_err(|error| match error {
+                WriteError::NoSpace => StoreError::Full,
+                WriteError::Unwritable(reason) => StoreError::Unwritable(reason),
+            })
     }
 
     async fn page(&self, query: LogQuery) -> Result<Page, StoreError> {
         let before = match &query.after {
             Some(cursor) => self.position(cursor).await?,
-            None => Position(i64::MAX),
+            None => Position::END,
         };
         let reading = match &query.contains {
             None => rows::before(&self.readers, before, &query).await?,
             Some(text) => {
                 let (level, limit) = (query.level, query.limit);
                 let wanted = Wanted { text, level, limit };
-                search(&self.searchers, before, wanted, BOUNDS).await?
+                search(&self.searchers, before, wanted).await?
             }
         };
         Ok(Page {
@@ -163,12 +150,13 @@ impl Store for SqliteStore {
     }
 
     async fn following(&self, position: Position) -> Result<Following, StoreError> {
-        let reading = rows::after(&self.readers, position, READING).await?;
+        let reading = rows::after(&self.readers, position, store::FOLLOWED).await?;
         // Positions follow each other; where some are missing, their entries were removed.
         let first = reading.rows.first().map(|(first, _)| first.0);
         let removed = first.map_or(0, |first| first.saturating_sub(position.next().0));
         Ok(Following {
             removed: removed.unsigned_abs(),
+            through: reading.rows.last().map_or(position, |(last, _)| *last),
             entries: reading.rows,
         })
     }

@@ -1,4 +1,4 @@
-//! What the log agent asks of a store. A second kind of store implements this and nothing else.
+//! What the log agent asks of a store, in words of no engine.
 
 use std::time::Duration;
 
@@ -7,31 +7,39 @@ use faultline_service::api::{Page, Receipt};
 use faultline_service::cursor::Cursor;
 use faultline_service::entry::Entry;
 use faultline_service::problem::Problem;
-use faultline_service::query::LogQuery;
-use faultline_service::sqlite::WriteError;
+use faultline_service::query::{Limit, LogQuery};
 use tokio::sync::watch;
 
-/// A place in the order in which entries were stored; [`Position::START`] is before the first.
+/// A place in the order in which entries were stored. Its number is the store's own: positions
+/// grow, and not always by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position(pub i64);
+pub struct Position(pub(crate) i64);
 
 impl Position {
     /// Before the first entry.
-    pub const START: Self = Self(0);
+    pub(crate) const START: Self = Self(0);
+
+    /// Behind the last entry.
+    pub(crate) const END: Self = Self(i64::MAX);
 
     /// The one that follows.
-    pub const fn next(self) -> Self {
+    pub(crate) const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 }
 
+/// The number of entries that a follower reads at once.
+pub(crate) const FOLLOWED: u16 = 100;
+
 /// Entries that a follower reads at once.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Following {
     /// The number of entries that would have come first, and were removed before they were read.
     pub removed: u64,
     /// Oldest first; none when there are none.
     pub entries: Vec<(Position, Entry)>,
+    /// The follower goes on from here: all that comes before is among these, or was removed.
+    pub through: Position,
 }
 
 /// Why a store did not do what it was asked.
@@ -43,12 +51,22 @@ pub enum StoreError {
     /// Too many searches were before this one.
     #[error("too many searches at once")]
     Busy,
-    /// Nothing of what was sent is stored.
-    #[error(transparent)]
-    Write(#[from] WriteError),
+    /// No room is left; nothing of what was sent is stored.
+    #[error("no space left")]
+    Full,
+    /// Nothing of what was sent is stored. The text is for the log.
+    #[error("cannot write: {0}")]
+    Unwritable(String),
+    /// What was sent is stored whole or not at all, and nobody could say which in time. The text is
+    /// for the log.
+    #[error("cannot tell whether it was written: {0}")]
+    Unsettled(String),
     /// What is stored cannot be read now. The text is for the log.
     #[error("cannot read: {0}")]
     Unreadable(String),
+    /// The store cannot be reached, and was not asked. The text is for the log.
+    #[error("not there: {0}")]
+    Away(String),
 }
 
 /// Keeps entries in the order in which they were stored; clones share one store.
@@ -60,7 +78,13 @@ pub trait Store: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Receipt>, StoreError>> + Send;
 
     /// The entry stored last.
-    fn newest(&self) -> impl Future<Output = Result<Option<Entry>, StoreError>> + Send;
+    fn newest(&self) -> impl Future<Output = Result<Option<Entry>, StoreError>> + Send {
+        let query = LogQuery {
+            limit: Limit::ONE,
+            ..LogQuery::default()
+        };
+        async { Ok(self.page(query).await?.entries.pop()) }
+    }
 
     /// The entries a query asks for, newest first. A page may end before its limit, lest it be
     /// larger than a caller can take or longer in the making than others can wait; its `next` says
@@ -95,16 +119,26 @@ impl From<StoreError> for Problem {
                 "too many searches at once; nothing was looked for",
             )
             .retry_after(Duration::from_secs(1)),
-            StoreError::Write(WriteError::NoSpace) => Self::new(
+            StoreError::Full => Self::new(
                 StatusCode::INSUFFICIENT_STORAGE,
                 "the store is full; nothing was stored",
             )
             .retry_after(Duration::from_secs(5)),
-            StoreError::Write(WriteError::Unwritable(_)) => Self::new(
+            StoreError::Unwritable(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the store cannot be written; nothing was stored",
             )
             .retry_after(Duration::from_secs(5)),
+            StoreError::Unsettled(_) => Self::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                "the store did not answer in time; whether it was stored is not known: send it again with the same ids",
+            )
+            .retry_after(Duration::from_secs(1)),
+            StoreError::Away(_) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the store cannot be reached now; nothing was done",
+            )
+            .retry_after(Duration::from_secs(1)),
             StoreError::Unreadable(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the store cannot be read now",
@@ -112,4 +146,13 @@ impl From<StoreError> for Problem {
             .retry_after(Duration::from_secs(1)),
         }
     }
+}
+
+/// Tells followers of entries up to this position, unless they know of later ones.
+pub(crate) fn advance(end: &watch::Sender<Position>, last: Position) {
+    end.send_if_modified(|end| {
+        let moved = last > *end;
+        *end = last.max(*end);
+        moved
+    });
 }

@@ -212,33 +212,38 @@ async fn requests(provoked: &mut Provoked) {
         .insert("appendEntries slow-body".to_owned(), slow);
 }
 
-/// A store in which every search comes too late.
+/// A store that always gives this error: those that take a PostgreSQL server that fails (away.rs lets one), or more
+/// searches than a quick machine can be given.
 #[derive(Clone)]
-struct Crowded(SqliteStore);
+struct Failing(StoreError, watch::Sender<Position>);
 
-impl Store for Crowded {
-    async fn append(&self, entries: Vec<Entry>) -> Result<Vec<Receipt>, StoreError> {
-        self.0.append(entries).await
-    }
-
-    async fn newest(&self) -> Result<Option<Entry>, StoreError> {
-        self.0.newest().await
+impl Store for Failing {
+    async fn append(&self, _: Vec<Entry>) -> Result<Vec<Receipt>, StoreError> {
+        Err(self.0.clone())
     }
 
     async fn page(&self, _: LogQuery) -> Result<Page, StoreError> {
-        Err(StoreError::Busy)
+        Err(self.0.clone())
     }
 
-    async fn position(&self, cursor: &Cursor) -> Result<Position, StoreError> {
-        self.0.position(cursor).await
+    async fn position(&self, _: &Cursor) -> Result<Position, StoreError> {
+        Err(self.0.clone())
     }
 
-    async fn following(&self, position: Position) -> Result<Following, StoreError> {
-        self.0.following(position).await
+    async fn following(&self, _: Position) -> Result<Following, StoreError> {
+        Err(self.0.clone())
     }
 
     fn end(&self) -> watch::Receiver<Position> {
-        self.0.end()
+        self.1.subscribe()
+    }
+}
+
+impl Failing {
+    /// An agent whose store gives this error.
+    async fn agent(error: StoreError) -> Agent {
+        let made = |store: SqliteStore| Self(error, watch::Sender::new(*store.end().borrow()));
+        Agent::with(PATIENT, None, made).await
     }
 }
 
@@ -275,10 +280,17 @@ async fn stores(provoked: &mut Provoked) {
     }
     provoked.add_reads("unreadable", &broken).await;
 
-    let crowded = Agent::with(PATIENT, None, Crowded).await;
+    let crowded = Failing::agent(StoreError::Busy).await;
     provoked
         .add("listEntries searches", crowded.get("/logs?q=hello"))
         .await;
+    let away = Failing::agent(StoreError::Away(String::new())).await;
+    provoked.add_reads("away", &away).await;
+    let post = away.post(entry("hello").to_string());
+    provoked.add("appendEntries away", post).await;
+    let unsettled = Failing::agent(StoreError::Unsettled(String::new())).await;
+    let post = unsettled.post(entry("hello").to_string());
+    provoked.add("appendEntries unsettled", post).await;
 }
 
 /// Errors of a service that gives itself no time. A store may once be as quick; then it is asked again.

@@ -1,10 +1,13 @@
 //! The log agent as a process: killed, signalled, out of space, without a place to write.
 #![cfg(test)]
 
+mod engines;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 
+use engines::Engine;
 use faultline_service_testing::disk::Disk;
 use faultline_service_testing::events::Events;
 use faultline_service_testing::eventually;
@@ -80,8 +83,19 @@ async fn only_reads(agent: &Service) -> bool {
 
 #[tokio::test]
 async fn what_was_confirmed_survives_kill_9() {
-    let directory = tempfile::tempdir().unwrap();
-    let agent_before = Service::start(agent(directory.path())).await;
+    for engine in Engine::each().await {
+        println!("on {}", engine.name());
+        survives_kill_9(&engine.url()).await;
+    }
+}
+
+async fn survives_kill_9(store: &str) {
+    let agent = || {
+        let mut command = agent(Path::new("/"));
+        command.args(["--store", store]);
+        command
+    };
+    let agent_before = Service::start(agent()).await;
     let (client, url) = (Client::new(), agent_before.url(""));
     let mut posts = JoinSet::new();
     for number in 0..300 {
@@ -110,7 +124,7 @@ async fn what_was_confirmed_survives_kill_9() {
         "fewer than 50 of 300 were confirmed: {}",
         confirmed.len()
     );
-    let agent_after = Service::start(agent(directory.path())).await;
+    let agent_after = Service::start(agent()).await;
     let stored = stored(&agent_after).await;
     assert!(confirmed.iter().all(|id| stored.get(id) == Some(&1)));
     assert!(stored.values().all(|count| *count == 1));

@@ -1,29 +1,30 @@
 //! Searches: bounded, given up with their callers, and in nobody's way.
 #![cfg(test)]
 
+mod engines;
+
 use std::future::poll_fn;
-use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
+use engines::Engine;
+use faultline_service::entry::Entry;
 use faultline_service::health::Health;
 use faultline_service::metrics::Metrics;
 use faultline_service::query::LogQuery;
 use faultline_service_testing::eventually;
 use faultline_service_testing::process::Service;
 use log_agent::retain::Retain;
-use log_agent::sqlite_store::SqliteStore;
 use log_agent::store::Store;
+use reqwest::Client;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::task::JoinSet;
-
-/// Version 1 of the schema, as it is in files that are there.
-const VERSION_1: &str = include_str!("version_1.sql");
+use uuid::Uuid;
 
 /// More entries than one search looks at.
 const ENTRIES: usize = 70_000;
@@ -31,38 +32,40 @@ const ENTRIES: usize = 70_000;
 /// The most entries that one search looks at, and one statement's more.
 const BOUND: f64 = 65_536.0 + 4_096.0;
 
-/// Fills a store with entries of its number as text; every tenth is a warning.
-async fn fill(directory: &Path) {
-    let opened = faultline_service::sqlite::open(directory, "entries.db", &[VERSION_1]).await;
-    let mut database = opened.unwrap();
-    let connection = database.writer.begin().await.unwrap();
-    sqlx::query(
-        "WITH RECURSIVE numbers (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM numbers WHERE n < ?)
-         INSERT INTO entries (id, time, level, message, source)
-         SELECT randomblob(16), '2026-11-22T12:00:00Z', iif(n % 10 = 0, 'warn', 'info'),
-             printf('number %d.', n), 'test' FROM numbers",
-    )
-    .bind(ENTRIES as i64)
-    .execute(connection)
-    .await
-    .unwrap();
-    database.writer.commit().await.unwrap();
-    drop(database);
-    eventually("the file is closed", async || {
-        let lock = std::fs::File::open(directory.join("lock")).unwrap();
-        lock.try_lock().ok()
-    })
-    .await;
+/// The entry of this number, which is its text; every tenth is a warning.
+fn entry(number: usize) -> Entry {
+    let level = if number.is_multiple_of(10) {
+        "warn"
+    } else {
+        "info"
+    };
+    Entry {
+        id: Uuid::new_v4(),
+        time: "2026-11-22T12:00:00Z".parse().unwrap(),
+        level: level.parse().unwrap(),
+        message: format!("number {number}.").try_into().unwrap(),
+        source: "test".parse().unwrap(),
+    }
 }
 
-async fn agent(data_dir: &Path) -> Service {
-    fill(data_dir).await;
+/// Those to fill a store with, as many as one request takes at once.
+fn batches() -> impl Iterator<Item = Vec<Entry>> {
+    let entries: Vec<Entry> = (1..=ENTRIES).map(entry).collect();
+    let batches: Vec<_> = entries.chunks(10_000).map(<[Entry]>::to_vec).collect();
+    batches.into_iter()
+}
+
+async fn agent(engine: &Engine) -> Service {
     let mut command = Command::new(env!("CARGO_BIN_EXE_log-agent"));
     command
         .args(["--listen", "127.0.0.1:0", "--drain-delay", "0s"])
-        .arg("--data-dir")
-        .arg(data_dir);
-    Service::start(command).await
+        .args(["--retain-bytes", "none", "--store", &engine.url()]);
+    let agent = Service::start(command).await;
+    for batch in batches() {
+        let post = Client::new().post(agent.url("/log")).json(&batch);
+        assert_eq!(post.send().await.unwrap().status(), 201);
+    }
+    agent
 }
 
 /// The value of a metric without labels.
@@ -82,8 +85,13 @@ async fn get(url: String) -> Value {
 
 #[tokio::test]
 async fn a_search_ends_at_its_bound_and_goes_on_from_there() {
-    let directory = tempfile::tempdir().unwrap();
-    let agent = agent(directory.path()).await;
+    for engine in Engine::each().await {
+        println!("on {}", engine.name());
+        ends_at_its_bound(&agent(&engine).await).await;
+    }
+}
+
+async fn ends_at_its_bound(agent: &Service) {
     for (query, expected) in [
         ("q=number 7.", vec!["number 7."]),
         ("q=nowhere", vec![]),
@@ -116,9 +124,14 @@ async fn a_search_ends_at_its_bound_and_goes_on_from_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn other_reads_go_past_searches_that_wait() {
+    for engine in Engine::each().await {
+        println!("on {}", engine.name());
+        go_past_searches(Arc::new(agent(&engine).await)).await;
+    }
+}
+
+async fn go_past_searches(agent: Arc<Service>) {
     const SEARCHES: usize = 60;
-    let directory = tempfile::tempdir().unwrap();
-    let agent = Arc::new(agent(directory.path()).await);
     let ended = Arc::new(AtomicUsize::new(0));
     let mut searches = JoinSet::new();
     for _ in 0..SEARCHES {
@@ -152,11 +165,22 @@ async fn other_reads_go_past_searches_that_wait() {
 
 #[tokio::test]
 async fn a_search_ends_with_its_caller() {
-    let directory = tempfile::tempdir().unwrap();
-    fill(directory.path()).await;
-    let health = Health::default();
-    let store = SqliteStore::open(directory.path(), None, Retain::default(), &health);
-    let store = store.await.unwrap();
+    for engine in Engine::each().await {
+        println!("on {}", engine.name());
+        let health = Health::default();
+        let retain = Retain::default();
+        if let Some(store) = engine.sqlite_store(retain, &health).await {
+            ends_with_its_caller(store, health).await;
+        } else if let Some(store) = engine.postgres_store(retain, &health).await {
+            ends_with_its_caller(store, health).await;
+        }
+    }
+}
+
+async fn ends_with_its_caller(store: impl Store, health: Health) {
+    for batch in batches() {
+        store.append(batch).await.unwrap();
+    }
     let metrics = Metrics::install().unwrap();
     let routes = log_agent::app(store.clone(), health, metrics, Duration::from_secs(30));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -12,7 +12,7 @@ use crate::health::Health;
 use crate::sqlite::{WriteError, Writer};
 
 /// How many jobs share one transaction at most.
-const GROUP: usize = 256;
+pub const GROUP: usize = 256;
 
 /// After how many bytes a transaction takes no further job: a disk that is nearly full must hold
 /// it twice, in the WAL and in the file.
@@ -103,7 +103,7 @@ pub async fn run_with<J: Job>(
             return;
         }
         while !received.is_empty() {
-            let group = first_group(&mut received);
+            let group = first_group(&mut received, Job::bytes);
             let written = group.iter().map(Job::bytes).sum();
             let error = commit(&mut writer, group).await;
             if error.is_none() {
@@ -132,12 +132,12 @@ async fn turn(upkeep: &mut impl Upkeep, writer: &mut Writer, written: usize) -> 
     })
 }
 
-/// Takes what shares the next transaction: at least one job.
-fn first_group<J: Job>(jobs: &mut Vec<J>) -> Vec<J> {
+/// Takes what shares the next transaction: at least one job, of about so many `bytes` each.
+pub fn first_group<J>(jobs: &mut Vec<J>, bytes_of: impl Fn(&J) -> usize) -> Vec<J> {
     let mut bytes = 0;
     let fitting = jobs.iter().take_while(|job| {
         let fits = bytes < GROUP_BYTES;
-        bytes += job.bytes();
+        bytes += bytes_of(job);
         fits
     });
     let count = fitting.count();
@@ -266,7 +266,7 @@ mod tests {
             let mut jobs: Vec<Sized> = sizes.iter().map(|size| Sized(*size)).collect();
             let mut grouped = Vec::new();
             while !jobs.is_empty() {
-                let group = first_group(&mut jobs);
+                let group = first_group(&mut jobs, Job::bytes);
                 let bytes: usize = group.iter().map(Job::bytes).sum();
                 prop_assert!(!group.is_empty() && bytes < GROUP_BYTES + 200_000);
                 grouped.extend(group.iter().map(Job::bytes));

@@ -114,6 +114,7 @@ pub(crate) fn failures(problems: Problems) -> Problems {
     let answered = |status, body: &[u8]| to_question::<Newest>(status, body);
     problems
         .with("unreachable", NoAnswer::NotConnected(String::new()).into())
+        .with("broken", NoAnswer::Broken(String::new()).into())
         .refused("nonsense", answered(StatusCode::OK, b"<html>"))
         .refused("unexpected", answered(StatusCode::FORBIDDEN, b""))
         .refused(

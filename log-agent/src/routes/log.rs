@@ -10,7 +10,6 @@ use faultline_service::body::JsonBody;
 use faultline_service::entry::Entry;
 use faultline_service::openapi::Problems;
 use faultline_service::problem::Problem;
-use faultline_service::sqlite::WriteError;
 use utoipa::openapi::{ArrayBuilder, OneOfBuilder, Ref, RefOr, Response, Schema};
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
@@ -87,15 +86,16 @@ impl IntoResponses for NotAppended {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         let sent = |text| Sent::try_from(JsonBody::from(text));
         let level = r#"[{"id":"018f0000-0000-7000-8000-000000000000","time":"2026-11-22T12:00:00Z","level":"loud"}]"#;
-        let unwritable = StoreError::Write(WriteError::Unwritable(String::new()));
         Problems::limited()
             .reading(&LIMITS)
             .waiting(&LIMITS)
             .refused("level", sent(level))
             .refused("id", sent("{}"))
             .refused("no-entry", sent("[]"))
-            .with("unwritable", unwritable.into())
-            .with("full", StoreError::Write(WriteError::NoSpace).into())
+            .with("unwritable", StoreError::Unwritable(String::new()).into())
+            .with("away", StoreError::Away(String::new()).into())
+            .with("unsettled", StoreError::Unsettled(String::new()).into())
+            .with("full", StoreError::Full.into())
             .responses()
     }
 }

@@ -157,11 +157,20 @@ impl<S: Store> Follower<S> {
             let position = self.position;
             self.end.wait_for(|end| *end > position).await.ok()?;
             match self.store.following(position).await {
-                Ok(Following { removed, entries }) => {
+                Ok(Following {
+                    removed,
+                    entries,
+                    through,
+                }) => {
                     let removed = (removed > 0).then_some(News::Removed(removed));
                     let entries = entries.into_iter();
                     let entries = entries.map(|(position, entry)| News::Entry(position, entry));
                     self.read.extend(removed.into_iter().chain(entries));
+                    if through == position {
+                        // The end that was told is not there, as after a failover that lost it.
+                        self.end.changed().await.ok()?;
+                    }
+                    self.position = through;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a stream ends early");
@@ -169,10 +178,6 @@ impl<S: Store> Follower<S> {
                 }
             }
         }
-        let news = self.read.pop_front()?;
-        if let News::Entry(position, _) = &news {
-            self.position = *position;
-        }
-        Some(news)
+        self.read.pop_front()
     }
 }

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use faultline_service::api::{Acceptance, Outcome, Receipt};
+use faultline_service::api::{Acceptance, Receipt};
 use faultline_service::entry::Entry;
 use faultline_service::group_commit::Job;
 use faultline_service::sqlite::WriteError;
-use metrics::counter;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{oneshot, watch};
 
-use crate::store::Position;
+use crate::receipts;
+use crate::store::{self, Position};
 
 /// About the bytes that an entry writes beside its text: its row and its share of two indexes.
 const BESIDE_TEXT: usize = 1024;
@@ -53,11 +53,7 @@ impl Job for Append {
                 known(entry, connection).await?
             } else {
                 appended.last = Some(Position(done.last_insert_rowid()));
-                Receipt {
-                    id: entry.id,
-                    outcome: Outcome::Stored,
-                    first: None,
-                }
+                receipts::stored(entry)
             };
             appended.receipts.push(receipt);
         }
@@ -73,13 +69,9 @@ impl Job for Append {
 
     fn finish(self, outcome: Result<Appended, WriteError>) {
         let outcome = outcome.map(|appended| {
-            record(&appended.receipts);
+            receipts::record(&appended.receipts);
             if let Some(last) = appended.last {
-                self.end.send_if_modified(|end| {
-                    let moved = last > *end;
-                    *end = last.max(*end);
-                    moved
-                });
+                store::advance(&self.end, last);
             }
             appended.receipts
         });
@@ -97,32 +89,6 @@ async fn known(entry: &Entry, connection: &mut SqliteConnection) -> Result<Recei
             .await?;
     let same = level == entry.level.as_str() && message == entry.message.as_str();
     let first = time.parse().ok().zip(source.parse().ok());
-    Ok(Receipt {
-        id: entry.id,
-        outcome: if same {
-            Outcome::Duplicate
-        } else {
-            Outcome::Conflict
-        },
-        first: first.map(|(time, source)| Acceptance { time, source }),
-    })
-}
-
-fn record(receipts: &[Receipt]) {
-    let count = |outcome| {
-        let of = |receipt: &&Receipt| receipt.outcome == outcome;
-        receipts.iter().filter(of).count()
-    };
-    let stored = count(Outcome::Stored);
-    let duplicates = count(Outcome::Duplicate);
-    let conflicts = count(Outcome::Conflict);
-    for (outcome, count) in [
-        ("stored", stored),
-        ("duplicate", duplicates),
-        ("conflict", conflicts),
-    ] {
-        counter!("log_agent_entries_total", "outcome" => outcome).increment(count as u64);
-    }
-    let first = receipts.first().map(|receipt| receipt.id.to_string());
-    tracing::info!(stored, duplicates, conflicts, first, "entries stored");
+    let first = first.map(|(time, source)| Acceptance { time, source });
+    Ok(receipts::known(entry, same, first))
 }

@@ -13,12 +13,13 @@ use std::time::Duration;
 use faultline_service::group_commit::Upkeep;
 use faultline_service::sqlite::Writer;
 use jiff::Timestamp;
-use metrics::{counter, describe_counter, describe_gauge, gauge};
+use metrics::gauge;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::removal::Sizes;
-use super::marks::{Mark, Measure, Next};
+use crate::marks::{Mark, Measure, Next};
+use crate::removals::{self, Reason};
 use crate::retain::Retain;
 use crate::store::Position;
 
@@ -36,22 +37,6 @@ const SLACK: u64 = 8 * 1024 * 1024;
 /// Removing ends this part of the bound below it. From one side to the other is one run, and one
 /// line of the log.
 const RUN: u64 = 64;
-
-/// Why entries go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reason {
-    Age,
-    Size,
-}
-
-impl Reason {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Age => "age",
-            Self::Size => "size",
-        }
-    }
-}
 
 /// The upkeep of the store.
 #[derive(Debug)]
@@ -85,7 +70,7 @@ impl Retention {
         end: Arc<watch::Sender<Position>>,
         writer: &mut Writer,
     ) -> Result<Self, sqlx::Error> {
-        describe();
+        removals::describe();
         let connection = writer.idle().await;
         let mut retention = Self {
             age: retain.age.0.map(Measure::of),
@@ -168,8 +153,7 @@ impl Retention {
         while let Some((reason, to)) = self.due() {
             let removed = removal::remove(writer, to).await?;
             self.oldest = removed.last.next();
-            counter!("log_agent_entries_removed_total", "reason" => reason.as_str())
-                .increment(removed.entries);
+            removals::count(reason, removed.entries);
             match reason {
                 Reason::Age => self.removed.0 += removed.entries,
                 Reason::Size => self.removed.1 += removed.entries,
@@ -245,23 +229,4 @@ impl Upkeep for Retention {
 /// In milliseconds since 1970.
 fn now() -> i64 {
     Timestamp::now().as_millisecond()
-}
-
-fn describe() {
-    describe_counter!(
-        "log_agent_entries_removed_total",
-        "Entries removed to keep the store within its bounds, by the bound."
-    );
-    for reason in [Reason::Age, Reason::Size] {
-        counter!("log_agent_entries_removed_total", "reason" => reason.as_str()).increment(0);
-    }
-    describe_gauge!("log_agent_entries", "Entries in the store.");
-    describe_gauge!(
-        "log_agent_oldest_entry_timestamp_seconds",
-        "When the entry that is removed next was accepted, in seconds since 1970."
-    );
-    describe_gauge!(
-        "log_agent_store_bytes",
-        "Bytes of the store's file, in use or free for what comes."
-    );
 }

@@ -1,127 +1,64 @@
-//! Looking for a text: a bounded part of the entries at a time, in small statements.
-//!
-//! SQLite runs a statement to its end though nobody waits any more. So a search is many short ones:
-//! when its caller goes, the one that runs is the last.
-
-use std::time::Duration;
+//! The statements of a search in SQLite.
 
 use faultline_service::entry::Level;
-use faultline_service::query::{Limit, Substring};
-use metrics::counter;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use sqlx::{QueryBuilder, Sqlite};
-use tokio::time::Instant;
 
-use super::rows::{COLUMNS, Reading, unreadable};
+use super::rows::{COLUMNS, read, unreadable};
+use crate::reading::Reading;
+use crate::search::{self, BOUNDS, Part, Statements, Wanted};
 use crate::store::{Position, StoreError};
-
-/// The bounds of one search.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
-    /// The number of entries that the first statement looks at; those that follow look at more while
-    /// they are quick, and at fewer when they are slow.
-    pub(super) first_step: i64,
-    /// The most entries that one statement looks at.
-    pub(super) longest_step: i64,
-    /// After so many entries a search begins no further statement.
-    pub(super) entries: i64,
-    /// After this time it begins none.
-    pub(super) time: Duration,
-}
-
-/// A tenth of a second of one connection, whatever is stored: 256 of the longest messages are 15 MB,
-/// tens of milliseconds; of ordinary ones a statement takes 4,096 in as many.
-pub(super) const BOUNDS: Bounds = Bounds {
-    first_step: 256,
-    longest_step: 4_096,
-    entries: 65_536,
-    time: Duration::from_millis(100),
-};
-
-impl Bounds {
-    /// The number of entries for the next statement, after one that took so long.
-    fn step_after(&self, step: i64, took: Duration) -> i64 {
-        let step = match took.as_millis() {
-            ..10 => step * 2,
-            10..40 => step,
-            _ => step / 2,
-        };
-        step.clamp(1, self.longest_step)
-    }
-}
-
-/// The conditions of a search.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted<'a> {
-    pub(super) text: &'a Substring,
-    pub(super) level: Option<Level>,
-    pub(super) limit: Limit,
-}
-
-/// A part of the entries: from `first` up to, and without, where the part before it began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Part {
-    first: Position,
-    entries: i64,
-}
 
 /// The newest entries before a position that hold the text, as far as the bounds go.
 pub(super) async fn search(
     searchers: &SqlitePool,
-    mut before: Position,
+    before: Position,
     wanted: Wanted<'_>,
-    bounds: Bounds,
 ) -> Result<Reading, StoreError> {
     let mut connection = searchers.acquire().await.map_err(|error| match error {
         sqlx::Error::PoolTimedOut => StoreError::Busy,
         error => unreadable(error),
     })?;
-    let mut found = Reading::up_to(wanted.limit.get());
-    let (started, mut examined) = (Instant::now(), 0);
-    let (mut step, mut asked) = (bounds.first_step, started);
-    while let Some(part) = next_part(&mut connection, before, wanted.level, step).await? {
-        counter!("log_agent_entries_searched_total").increment(part.entries.unsigned_abs());
-        let sql = matches(part.first, before, wanted);
-        found.read(&mut *connection, sql).await?;
-        before = part.first;
-        examined += part.entries;
-        if found.next.is_some() || part.entries < step {
-            break;
-        }
-        if found.is_full() || examined >= bounds.entries || started.elapsed() >= bounds.time {
-            found.next = Some(before);
-            break;
-        }
-        let now = Instant::now();
-        (step, asked) = (bounds.step_after(step, now - asked), now);
-    }
-    Ok(found)
+    search::search(&mut InSqlite(&mut connection), before, wanted, BOUNDS).await
 }
 
-/// The entries to look at before a position; none when there are none.
-async fn next_part(
-    connection: &mut SqliteConnection,
-    before: Position,
-    level: Option<Level>,
-    step: i64,
-) -> Result<Option<Part>, StoreError> {
-    let mut sql = QueryBuilder::new(
-        "SELECT min(position), count(*) FROM (SELECT position FROM entries WHERE position < ",
-    );
-    sql.push_bind(before.0);
-    with_level(&mut sql, level);
-    sql.push(" ORDER BY position DESC LIMIT ")
-        .push_bind(step)
-        .push(")");
-    let (first, entries): (Option<i64>, i64) = sql
-        .build_query_as()
-        .fetch_one(connection)
-        .await
-        .map_err(unreadable)?;
-    Ok(first.map(|first| Part {
-        first: Position(first),
-        entries,
-    }))
+struct InSqlite<'a>(&'a mut SqliteConnection);
+
+impl Statements for InSqlite<'_> {
+    async fn next_part(
+        &mut self,
+        before: Position,
+        level: Option<Level>,
+        step: i64,
+    ) -> Result<Option<Part>, StoreError> {
+        let mut sql = QueryBuilder::new(
+            "SELECT min(position), count(*) FROM (SELECT position FROM entries WHERE position < ",
+        );
+        sql.push_bind(before.0);
+        with_level(&mut sql, level);
+        sql.push(" ORDER BY position DESC LIMIT ")
+            .push_bind(step)
+            .push(")");
+        let (first, entries): (Option<i64>, i64) = sql
+            .build_query_as()
+            .fetch_one(&mut *self.0)
+            .await
+            .map_err(unreadable)?;
+        Ok(first.map(|first| Part {
+            first: Position(first),
+            entries,
+        }))
+    }
+
+    async fn matches(
+        &mut self,
+        found: &mut Reading,
+        first: Position,
+        before: Position,
+        wanted: Wanted<'_>,
+    ) -> Result<(), StoreError> {
+        read(found, &mut *self.0, matches(first, before, wanted)).await
+    }
 }
 
 /// Those of a part that hold the text, newest first.
@@ -148,9 +85,12 @@ fn with_level(sql: &mut QueryBuilder<Sqlite>, level: Option<Level>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::search::Bounds;
     use crate::sqlite_store::SCHEMA;
+    use faultline_service::query::{Limit, Substring};
     use faultline_service::sqlite;
     use proptest::prelude::*;
+    use std::time::Duration;
 
     const LEVELS: [Level; 2] = [Level::Info, Level::Error];
 
@@ -185,6 +125,8 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let (found, longest) = runtime.block_on(async {
                 let (_directory, searchers) = store(&entries).await;
+                let mut connection = searchers.acquire().await.unwrap();
+                let mut statements = InSqlite(&mut connection);
                 let text = Substring::try_from(text.as_str()).unwrap();
                 let limit = Limit::try_from(limit.to_string().as_str()).unwrap();
                 let wanted = Wanted { text: &text, level, limit };
@@ -196,7 +138,7 @@ mod tests {
                 };
                 let (mut found, mut before, mut longest) = (Vec::new(), Position(i64::MAX), 0);
                 loop {
-                    let page = search(&searchers, before, wanted, bounds).await.unwrap();
+                    let page = search::search(&mut statements, before, wanted, bounds).await.unwrap();
                     assert!(page.rows.len() <= usize::from(limit.get()));
                     found.extend(page.rows.into_iter().map(|(position, _)| position.0));
                     let Some(next) = page.next else { break };
@@ -216,16 +158,6 @@ mod tests {
             // By level, others lie between those that are looked at.
             prop_assert!(level.is_some() || longest < (parts + 1) * step, "{} entries in one page", longest);
         }
-    }
-
-    #[test]
-    fn statements_grow_while_they_are_quick() {
-        let after = |step, millis| BOUNDS.step_after(step, Duration::from_millis(millis));
-        assert_eq!(
-            (after(256, 0), after(256, 20), after(256, 60)),
-            (512, 256, 128)
-        );
-        assert_eq!((after(4_096, 0), after(1, 1_000)), (4_096, 1));
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use faultline_service::sqlite::Writer;
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
-use super::super::marks::Mark;
+use crate::marks::Mark;
 use crate::store::Position;
 
 /// The most entries that one transaction removes: each may lie on a page of its own in the index of

@@ -15,20 +15,20 @@ const PER_AGE: i64 = 64;
 
 /// At this time, in milliseconds of the system's clock, entries up to this position were stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
-    pub(super) position: Position,
-    pub(super) time: i64,
+pub(crate) struct Mark {
+    pub(crate) position: Position,
+    pub(crate) time: i64,
 }
 
 /// The measure of ages, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Measure {
+pub(crate) struct Measure {
     age: i64,
 }
 
 /// The next thing to do about marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(crate) enum Next {
     /// Set one more.
     Add,
     /// Set the last one anew: the clock was set back behind it.
@@ -39,7 +39,7 @@ pub(super) enum Next {
 
 impl Measure {
     /// For entries that stay this long.
-    pub(super) fn of(age: Duration) -> Self {
+    pub(crate) fn of(age: Duration) -> Self {
         let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX / 4);
         Self {
             age: age.clamp(PER_AGE, i64::MAX / 4),
@@ -47,7 +47,7 @@ impl Measure {
     }
 
     /// The time between two marks.
-    pub(super) fn interval(self) -> Duration {
+    pub(crate) fn interval(self) -> Duration {
         Duration::from_millis(self.step().unsigned_abs())
     }
 
@@ -56,7 +56,7 @@ impl Measure {
     }
 
     /// The next thing to do at this time; marks are given oldest first.
-    pub(super) fn next(self, marks: &[Mark], now: i64) -> Next {
+    pub(crate) fn next(self, marks: &[Mark], now: i64) -> Next {
         let Some(last) = marks.last() else {
             return Next::Add;
         };
@@ -69,7 +69,7 @@ impl Measure {
 
     /// The number of marks, from the oldest, that are older than the age at this time: entries up to
     /// the last of these are too.
-    pub(super) fn aged(self, marks: &[Mark], now: i64) -> usize {
+    pub(crate) fn aged(self, marks: &[Mark], now: i64) -> usize {
         let (mut age, mut later) = (0, now);
         for (index, mark) in marks.iter().enumerate().rev() {
             age += later.saturating_sub(mark.time).clamp(0, 2 * self.step());

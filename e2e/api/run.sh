@@ -31,7 +31,7 @@ start() {
 # test_by_document NAME URL: the document is OpenAPI 3.1, and the service what it says.
 test_by_document() {
   python3 -m openapi_spec_validator --schema 3.1.0 "docs/openapi/$1.json"
-  python3 -m schemathesis.cli --config-file e2e/api/schemathesis.toml run "$2/openapi.json" \
+  python3 -m schemathesis.cli --config-file e2e/api/schemathesis.toml run "docs/openapi/$1.json" --url "$2" \
     --no-color --max-time "$seconds" --seed "$seed"
 }
 

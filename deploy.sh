@@ -28,6 +28,8 @@
 #   --istio-config FILE             an IstioOperator file laid over istio/installation.yaml
 #   --timeout SECONDS               the longest that each single wait may take (default: 300)
 #   --skip-build                    build and push nothing: use what is deployed, else what the registry has
+#   --release VERSION|FOLDER        deploy a release, and build nothing: the images tagged vVERSION in --registry, or those
+#                                   of a folder that deploy/release.sh made or that was downloaded (docs/releases.md)
 #   --skip-istio                    neither install nor remove Istio
 #   --dry-run                       render, let the server validate, change and build nothing
 #   --status                        show what is deployed; exit code 0 when all of it is ready
@@ -60,6 +62,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/deploy/preflight.sh"
 . "$root/deploy/container.sh"
 . "$root/deploy/images.sh"
+. "$root/deploy/released.sh"
 . "$root/deploy/pull-secret.sh"
 . "$root/deploy/istio.sh"
 . "$root/deploy/users.sh"

@@ -10,8 +10,11 @@
 #   ./test.sh --containers     all that, and the images built in docker, podman and buildah: half an hour, once
 #   ./test.sh --only choices   deploy.sh beside another application, in each choice of a gateway and with Istio as others
 #                              install it (e2e/choices.sh), on a cluster of its own; 20 minutes, part of no other run
+#   ./test.sh --only release   a release made twice, installed with kubectl alone, upgraded, and deployed without Rust, on a
+#                              cluster of its own (e2e/release.sh); 7 minutes once all is compiled, part of no other run
 #   ./test.sh --only STEP      one step, or several: tools fmt clippy shell yaml scan doc unused filter reproducible
 #                              test api miri deploy arm64 wasm deny console envoys containers fresh cluster choices
+#                              release
 #   ./test.sh --list           the steps
 #
 # The toolchain comes by rustup. What else is missing is installed where apt is and this is root; elsewhere one
@@ -81,7 +84,7 @@ tools_of() {
     wasm) printf 'rust cc python3 pip ' ;;
     console) printf 'rust cc python3 pip curl chromium? ' ;;
     fresh) printf 'debootstrap? ' ;;
-    cluster|choices) printf 'rust cc python3 pip curl go kubectl ' ;;
+    cluster|choices|release) printf 'rust cc python3 pip curl go kubectl ' ;;
   esac
 }
 
@@ -227,6 +230,7 @@ step_containers() { or_skip e2e/containers.sh; }
 step_fresh() { or_skip e2e/fresh/fresh.sh; }
 step_cluster() { or_skip e2e/acceptance.sh; }
 step_choices() { or_skip e2e/choices.sh; }
+step_release() { or_skip e2e/release.sh; }
 
 # or_skip COMMAND...: exit code 69 says that it could not be tried, and its last line why.
 or_skip() {
@@ -266,7 +270,7 @@ while [ $# -gt 0 ]; do
     --envoys) chosen+=(envoys) ;;
     --containers) chosen+=(containers) ;;
     --only) declare -F "step_${2:-}" >/dev/null || { usage >&2; exit 2; }; only+=("$2"); shift ;;
-    --list) printf '%s\n' "${steps[@]}" envoys containers fresh cluster choices; exit ;;
+    --list) printf '%s\n' "${steps[@]}" envoys containers fresh cluster choices release; exit ;;
     -h|--help) usage; exit ;;
     *) printf 'test.sh: unknown option %s\n' "$1" >&2; usage >&2; exit 2 ;;
   esac

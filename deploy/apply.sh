@@ -186,16 +186,15 @@ module_is_loaded() {
     grep -q '^faultline_unknown_routes_total'
 }
 
-# What differs from one choice of a gateway to another: kinds of Kubernetes' own, and kinds that are there by their
-# definitions. None of them holds data.
-own_kinds='deployments.apps services serviceaccounts poddisruptionbudgets.policy networkpolicies.networking.k8s.io'
-defined_kinds='gateways.networking.istio.io virtualservices.networking.istio.io envoyfilters.networking.istio.io
-  authorizationpolicies.security.istio.io gateways.gateway.networking.k8s.io httproutes.gateway.networking.k8s.io
-  wasmplugins.extensions.istio.io'
-chosen_kinds="$own_kinds $defined_kinds"
+# The kinds that may be taken away, as RESOURCE.GROUP. None of them holds data. Those of the Gateway API are not in the
+# list, since kubectl, which reads it too, refuses a kind that the cluster does not define.
+prunable_kinds() {
+  awk -F/ '{name = tolower($3); sub(/cy$/, "cie", name); print name "s" ($1 == "core" ? "" : "." $1)}' "$root/deploy/prune-allowlist.txt"
+  printf '%s.gateway.networking.k8s.io\n' gateways httproutes
+}
 
-# prune FILE: takes away what is Faultline's and not in the file, which has been applied: what another choice has left,
-# also one whose run was killed. Sets pruned.
+# prune FILE: takes away what is Faultline's and not in the file, which has been applied: what an earlier version had,
+# and what another choice has left, also one whose run was killed. Sets pruned.
 prune() {
   local kind where name wanted gone=0
   pruned=''
@@ -205,7 +204,7 @@ prune() {
     if [ -z "$kind" ] || [ "$kind/$name" = Deployment.apps/custom-app ]; then continue; fi
     if grep -qxF "$kind|$where|$name" <<<"$wanted"; then continue; fi
     quietly kubectl -n "$where" delete "$kind" "$name" --ignore-not-found --timeout "${timeout}s" ||
-      die "$kind/$name in $where, which an earlier choice has left, could not be deleted"
+      die "$kind/$name in $where, which an earlier run has left, could not be deleted"
     # The copy of the pull secret was there for the plugin.
     case $where in
       "$namespace"|"$gateway_namespace") ;;
@@ -213,17 +212,20 @@ prune() {
     esac
     gone=$((gone + 1))
   done <<<"$(find_chosen | identities)"
-  [ "$gone" = 0 ] || pruned=", $gone that an earlier choice had left deleted"
+  [ "$gone" = 0 ] || pruned=", $gone that an earlier run had left deleted"
 }
 
 # What there is of these kinds: in Faultline's namespace, and of plugins anywhere.
 find_chosen() {
-  local kind definitions kinds=${own_kinds// /,} selector="$part_of,app.kubernetes.io/instance=$namespace"
+  local kind definitions kinds='' selector="$part_of,app.kubernetes.io/instance=$namespace"
   definitions=" $(ask get crds -o 'jsonpath={.items[*].metadata.name}') "
-  for kind in $defined_kinds; do
-    if [[ $definitions == *" $kind "* ]]; then kinds+=",$kind"; fi
+  for kind in $(prunable_kinds); do
+    case $kind in
+      *.istio.io|*.gateway.networking.k8s.io) [[ $definitions == *" $kind "* ]] || continue ;;
+    esac
+    kinds+=,$kind
   done
-  ask -n "$namespace" get "$kinds" -l "$selector" -o "go-template=$identity_template"
+  ask -n "$namespace" get "${kinds#,}" -l "$selector" -o "go-template=$identity_template"
   find_plugins
 }
 
@@ -277,7 +279,7 @@ no_pod_is_leaving() {
 
 # --dry-run: what would be applied, validated as far as this cluster can.
 validate() {
-  find_images
+  [ -n "$release" ] || find_images
   local none=@sha256:0000000000000000000000000000000000000000000000000000000000000000 unpinned=''
   if [ -z "$image_filter" ]; then
     unpinned=', digests not known before the first build'

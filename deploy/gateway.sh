@@ -66,7 +66,7 @@ die_not_steady() {
 
 prove() {
   if [ ! -x "$suite" ]; then
-    ok "SKIPPED: the suite is not built here (--skip-build)"
+    ok "SKIPPED: the acceptance suite is not here${suite:+: $suite}${release:+ (--release FOLDER brings it along)}"
     return
   fi
   local arguments=(prove --quick --gateway-url "$gateway_url" --namespace "$namespace"

@@ -13,6 +13,7 @@ built() {
 }
 
 build() {
+  if [ -n "$release" ]; then ok "nothing: release $release"; return; fi
   if [ "$skip_build" = true ]; then ok "skipped (--skip-build)"; return; fi
   compile_all "${architectures[@]}"
   # The suite's image and the suite that runs here are one and the same program, unless no node has this architecture.
@@ -59,6 +60,7 @@ die_as_told() {
 size_of() { wc -c <"$(built "$1")" | awk '{printf "%.1f MB", $1 / 1e6}'; }
 
 push() {
+  if [ -n "$release" ]; then ok "nothing: the digests found in $images_found"; return; fi
   if [ "$skip_build" = true ]; then
     find_images
     [ -n "$image_filter" ] || die "there is nothing to skip to: the namespace $namespace runs no images yet, and none were pushed from here" \
@@ -86,7 +88,7 @@ image_of_program() {
   printf '%s=%s' "$1" "${files#,}"
 }
 
-# push_images IMAGE...: sets image_NAME of each to what pins it; notes in $scratch/pushed which were not there.
+# push_images [OPTION] IMAGE...: sets image_NAME of each to what pins it; notes in $scratch/pushed which were not there.
 push_images() {
   local name place outcome
   images push "${registry_arguments[@]}" ${tag:+--tag "$tag"} "$@" >"$scratch/images" || die_as_told

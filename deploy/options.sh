@@ -42,6 +42,7 @@ parse() {
   chosen_architectures=${FAULTLINE_ARCHITECTURES:-}
   builder=${FAULTLINE_BUILD:-rust}
   build_base=${FAULTLINE_BUILD_BASE:-}
+  release=${FAULTLINE_RELEASE:-}
   form=${FAULTLINE_AS:-image}
   tag=${FAULTLINE_TAG:-}
   local modes=() given_options=() name
@@ -58,7 +59,7 @@ parse() {
     esac
     case $option in
       --registry|--registry-ca|--image-pull-secret|--architectures|--build|--build-base|\
-      --namespace|--istio-config|--timeout|--as|--tag|--gateway|--host|--istio-revision)
+      --namespace|--istio-config|--timeout|--release|--as|--tag|--gateway|--host|--istio-revision)
         if [ "$given" = false ]; then
           [ $# -gt 0 ] || refuse "$option needs a value"
           value=$1
@@ -77,6 +78,7 @@ parse() {
       --namespace) namespace=$value ;;
       --istio-config) istio_config=$value ;;
       --timeout) timeout=$value ;;
+      --release) release=$value ;;
       --gateway) gateway=$value ;;
       --host) host=$value ;;
       --gateway-api) gateway_api=true ;;
@@ -126,6 +128,7 @@ check_values() {
     refuse "the registry \"$registry\" is not of the form HOST[:PORT][/PATH], for example registry.example.com/team"
   fi
   check_build_options
+  check_release_option
   case $form in image|artifact) ;; *) refuse "--as is \"$form\"; it must be image or artifact" ;; esac
   [[ $tag =~ ^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$ ]] ||
     refuse "the tag \"$tag\" must be letters, digits, dots, dashes and underscores, 128 at most"

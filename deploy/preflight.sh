@@ -2,13 +2,16 @@
 # Everything that can be known to fail is found here, before anything is changed.
 
 preflight() {
+  [ -z "$release" ] || find_release
   check_version
   check_rights
   check_cluster
   warn_if_unproved Kubernetes "$kubernetes_version" "$proved_kubernetes"
   if [ "$mode" = deploy ]; then
     await_lock
-    if [ "$skip_build" = false ]; then
+    if [ -n "$release" ]; then
+      check_architectures
+    elif [ "$skip_build" = false ]; then
       check_architectures
       check_registry
     fi
@@ -87,8 +90,8 @@ check_rights() {
       networkpolicies.networking.k8s.io sidecars.networking.istio.io
   done
   need_pull_secret_in "$namespace"
-  # shellcheck disable=SC2086 # a list of names
-  need delete "$namespace" $chosen_kinds
+  # shellcheck disable=SC2046 # a list of names
+  need delete "$namespace" $(prunable_kinds)
   if proof_is_wanted; then need_for_proof; fi
   check_needs
 }
@@ -109,7 +112,7 @@ need_for_proof_at_gateway() {
   need create "$gateway_namespace" pods/exec
 }
 
-proof_is_wanted() { [ "$mode" = deploy ] && { [ "$skip_build" = false ] || [ -x "$suite" ]; }; }
+proof_is_wanted() { [ "$mode" = deploy ] && { [ "$skip_build$release" = false ] || [ -x "$suite" ]; }; }
 
 check_cluster() {
   find_namespace

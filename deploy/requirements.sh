@@ -13,13 +13,20 @@ requirements() {
     push-filter)
       build_as_chosen curl
       ;;
+    release)
+      build_as_chosen curl kubectl git
+      # What it ships is compiled for these, the dynamic module too.
+      rust_parts+=(x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu)
+      bring_rust
+      ;;
     deploy)
-      if [ "$skip_build" = true ]; then
+      if [ "$skip_build" = true ] || [ -n "$release" ]; then
         provide kubectl curl
       else
         build_as_chosen kubectl curl
       fi
       ;;
+    dry-run) provide kubectl ${release:+curl} ;;
     status) provide kubectl curl ;;
     *) provide kubectl ;;
   esac

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # shellcheck disable=SC2031  # root stays; only what is for the sourced parts is set in a subshell
-# Scans what deploy.sh applies, the probe's Job included, and the recipes of the images.
+# Scans what deploy.sh applies, the probe's Job included, the overlay and the pod of examples/, and the recipes of
+# the images.
 #
 # Usage: deploy/scan.sh COMMAND...      COMMAND is checkov, however it is called here
 #
@@ -10,7 +11,7 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-if [ $# -eq 0 ]; then sed -n '3,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; fi
+if [ $# -eq 0 ]; then sed -n '3,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; fi
 
 # Beside deploy.sh's own, since its overlay names istio/ from there.
 mkdir -p "$root/target/deploy"
@@ -26,6 +27,7 @@ render() (
   gateway_namespace=faultline gateway_accounts=faultline/faultline-gateway gateway_selector=istio=faultline-gateway
   image_custom_app=$registry/custom-app$none image_log_agent=$registry/log-agent$none
   image_e2e=$registry/e2e$none image_filter=$registry/filter$none
+  . "$root/deploy/cluster.sh"
   . "$root/deploy/mesh.sh"
   . "$root/deploy/choice.sh"
   . "$root/deploy/boundary.sh"
@@ -35,6 +37,8 @@ render() (
   rm -r "$scratch/overlay"
   sed "s/SERVICE_ACCOUNT/default/; s/NAMESPACE/faultline/; s/HOST_PID/false/; s|IMAGE|$image_e2e|; s/NAME/faultline-stranger/; s/NODE//; s/PULL_SECRETS/[]/" \
     "$root/e2e/pod.yaml" >"$scratch/scanned/probe.yaml"
+  kubectl kustomize "$root/examples/overlay" >"$scratch/scanned/overlay.yaml"
+  sed "s|IMAGE|$image_e2e|" "$root/examples/store/pod.yaml" >"$scratch/scanned/store.yaml"
 )
 
 # checkov knows a recipe by its name.

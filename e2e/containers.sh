@@ -140,7 +140,7 @@ digests_with() {
     cd "$root"
     for part in console tools platforms rust requirements registry container images; do . "deploy/$part.sh"; done
     mode=deploy skip_build=false namespace=faultline registry=$registry/$path insecure=false registry_ca=$folder/certs/ca.crt
-    pull_secret='' tag='' build_base=$base
+    pull_secret='' release='' tag='' build_base=$base
     open_console
     step Build
     requirements

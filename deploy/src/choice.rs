@@ -152,8 +152,8 @@ fn what_another_choice_has_left_goes() {
                  networking.k8s.io/v1|NetworkPolicy|faultline|faultline-gateway\n";
     let plugins = "extensions.istio.io/v1alpha1|WasmPlugin|istio-system|faultline-gateway\n\
                    extensions.istio.io/v1alpha1|WasmPlugin|edge|faultline-gateway\n";
-    let kinds = "deployments.apps,services,serviceaccounts,poddisruptionbudgets.policy,networkpolicies.networking.k8s.io,gateways.networking.istio.io,\
-                 wasmplugins.extensions.istio.io";
+    let kinds = "services,serviceaccounts,deployments.apps,statefulsets.apps,networkpolicies.networking.k8s.io,\
+                 poddisruptionbudgets.policy,wasmplugins.extensions.istio.io,gateways.networking.istio.io";
     let standin = standin(&[
         (
             "crds",
@@ -165,7 +165,7 @@ fn what_another_choice_has_left_goes() {
         ("wasmplugins.extensions.istio.io", plugins),
     ]);
     let said = standin.printed("gateway_namespace=istio-system; prune any; printf %s \"$pruned\"");
-    assert_eq!(said, ", 4 that an earlier choice had left deleted");
+    assert_eq!(said, ", 4 that an earlier run had left deleted");
     let deleted = std::fs::read_to_string(standin.file("deleted")).expect("what was deleted");
     let deleted: Vec<&str> = deleted
         .lines()

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::fs;
 
 /// `istio/` with a component.
-fn with(component: &str) -> Manifests {
+pub(crate) fn with(component: &str) -> Manifests {
     let parent = root().join("target/deploy");
     fs::create_dir_all(&parent).expect("a folder");
     let folder = tempfile::tempdir_in(parent).expect("a folder");
@@ -21,8 +21,8 @@ fn with(component: &str) -> Manifests {
     kustomize(&overlay)
 }
 
-const OWN: &str = "own-gateway";
-const API: &str = "gateway-api";
+pub(crate) const OWN: &str = "own-gateway";
+pub(crate) const API: &str = "gateway-api";
 
 /// The labels of the own gateway's pods.
 fn labels() -> Value {

@@ -234,6 +234,7 @@ fn help_names_every_option() {
         "--istio-config",
         "--timeout",
         "--skip-build",
+        "--release",
         "--skip-istio",
         "--dry-run",
         "--status",

@@ -39,6 +39,8 @@ mod pull_secret;
 #[cfg(test)]
 mod push_filter;
 #[cfg(test)]
+mod release;
+#[cfg(test)]
 mod rights;
 #[cfg(test)]
 mod routes;

@@ -43,10 +43,10 @@ impl StandIn {
     /// A bash that has the parts of deploy.sh and then runs `script`, its input open and its output kept.
     pub(crate) fn start(&self, script: &str) -> Child {
         let parts = "
-            for part in console platforms cluster mesh choice lock registry neighbours preflight images pull-secret istio users boundary apply delete; do
+            for part in console platforms cluster mesh choice lock registry neighbours preflight images released pull-secret istio users boundary apply delete; do
               . deploy/$part.sh
             done
-            namespace=faultline mode=deploy timeout=60 context=standin registry='' registry_ca='' pull_secret=''
+            namespace=faultline mode=deploy timeout=60 context=standin registry='' registry_ca='' pull_secret='' release=''
             pull_secret_source='' architectures=() gateway='' host='' gateway_api=false istio_revision=''
             namespace_state=ours";
         let path = std::env::var("PATH").expect("a PATH");

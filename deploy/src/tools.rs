@@ -195,13 +195,19 @@ fn each_way_in_asks_for_its_own_tools() {
         ),
         ("mode=push-filter builder=container", "curl container\n"),
         (
-            "mode=deploy skip_build=false builder=podman",
+            "mode=deploy skip_build=false release='' builder=podman",
             "kubectl curl podman\n",
         ),
         ("mode=deploy skip_build=true builder=rust", "kubectl curl\n"),
+        (
+            "mode=deploy skip_build=false release=1.2.3 builder=rust",
+            "kubectl curl\n",
+        ),
         ("mode=status", "kubectl curl\n"),
         ("mode=delete", "kubectl\n"),
-        ("mode=dry-run", "kubectl\n"),
+        ("mode=dry-run release=''", "kubectl\n"),
+        // The registry is asked for its digests.
+        ("mode=dry-run release=1.2.3", "kubectl curl\n"),
     ] {
         assert_eq!(
             machine.does(&format!("{settings}; {asked}")),
@@ -220,7 +226,7 @@ fn each_way_in_asks_for_its_own_tools() {
             &format!("case $1 in -m) echo {machine_name} ;; *) echo {system} ;; esac"),
         );
         for (mode, tools) in [
-            ("deploy skip_build=false", "kubectl curl"),
+            ("deploy skip_build=false release=''", "kubectl curl"),
             ("push-filter", "curl"),
         ] {
             assert_eq!(
@@ -230,7 +236,7 @@ fn each_way_in_asks_for_its_own_tools() {
         }
     }
     assert_eq!(
-        machine.refuses("mode=deploy skip_build=false builder=docker; requirements"),
+        machine.refuses("mode=deploy skip_build=false release='' builder=docker; requirements"),
         "--build docker needs Linux, since what it builds for Linux runs on this machine, too\nWithout --build, Rust on \
          this machine builds all of it.\n"
     );
@@ -240,7 +246,8 @@ fn each_way_in_asks_for_its_own_tools() {
 #[test]
 fn without_rust_the_container_is_named() {
     let machine = Machine::new(&["curl", "kubectl"]);
-    let said = machine.refuses("mode=deploy skip_build=false builder=rust; requirements");
+    let said =
+        machine.refuses("mode=deploy skip_build=false release='' builder=rust; requirements");
     assert!(
         said.ends_with(
             "Or build in a container, with docker, podman or buildah: --build container\n"
@@ -254,7 +261,8 @@ fn without_rust_the_container_is_named() {
 fn a_container_tool_can_be_chosen() {
     let machine = Machine::new(&["buildah", "docker", "curl", "kubectl"]);
     machine.with("podman", "exit 1");
-    let line = "mode=deploy skip_build=false; requirements; printf %s \"$container_tool\"";
+    let line =
+        "mode=deploy skip_build=false release=''; requirements; printf %s \"$container_tool\"";
     assert_eq!(machine.does(&format!("builder=docker; {line}")), "docker");
     assert_eq!(
         machine.does(&format!("builder=container; {line}")),

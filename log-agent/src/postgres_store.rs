@@ -25,7 +25,7 @@ use faultline_service::query::LogQuery;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use self::append::Append;
-use self::database::{DATABASE, Database, Keeper};
+use self::database::{DATABASE, Database, Keeper, Session};
 use self::retention::Retention;
 use self::search::search;
 pub use self::source::{Source, SourceError};
@@ -79,9 +79,15 @@ impl PostgresStore {
     }
 }
 
+impl PostgresStore {
+    fn session(&self) -> Result<Session, StoreError> {
+        self.database.session().map_err(StoreError::Away)
+    }
+}
+
 impl Store for PostgresStore {
     async fn append(&self, entries: Vec<Entry>) -> Result<Vec<Receipt>, StoreError> {
-        self.database.session()?;
+        self.session()?;
         let (reply, receipts) = oneshot::channel();
         let append = Append { entries, reply };
         let stopped = || StoreError::Unwritable("the writer has stopped".to_owned());
@@ -94,7 +100,7 @@ impl Store for PostgresStore {
             Some(cursor) => self.position(cursor).await?,
             None => Position::END,
         };
-        let session = self.database.session()?;
+        let session = self.session()?;
         let reading = match &query.contains {
             None => rows::before(&session.readers, before, &query).await?,
             Some(text) => {
@@ -111,7 +117,7 @@ impl Store for PostgresStore {
 
     async fn position(&self, cursor: &Cursor) -> Result<Position, StoreError> {
         let unknown = || StoreError::Unknown(cursor.clone());
-        let readers = self.database.session()?.readers;
+        let readers = self.session()?.readers;
         match Place::of(cursor).ok_or_else(unknown)? {
             Place::Entry(id) => rows::position(&readers, id).await?.ok_or_else(unknown),
             Place::At(position) if position <= *self.end.borrow() => Ok(position),
@@ -123,7 +129,7 @@ impl Store for PostgresStore {
     }
 
     async fn following(&self, position: Position) -> Result<Following, StoreError> {
-        rows::after(&self.database.session()?.readers, position).await
+        rows::after(&self.session()?.readers, position).await
     }
 
     fn end(&self) -> watch::Receiver<Position> {

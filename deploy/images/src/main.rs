@@ -32,11 +32,25 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Check { at } => Registry::open(&at)?.check().await,
-        Command::Push { at, tag, images } => {
+        Command::Push {
+            at,
+            tag,
+            keep,
+            images,
+        } => {
             let registry = Registry::open(&at)?;
-            for wanted in &images {
-                let image = Image::make(wanted)?;
-                let (place, outcome) = registry.push(&wanted.name, &image, tag.as_deref()).await?;
+            let images = images
+                .iter()
+                .map(|wanted| Ok((wanted, Image::make(wanted)?)))
+                .collect::<anyhow::Result<Vec<_>>>()?;
+            // All of them before the first is pushed.
+            if let (true, Some(tag)) = (keep, &tag) {
+                for (wanted, image) in &images {
+                    registry.keep(&wanted.name, image, tag).await?;
+                }
+            }
+            for (wanted, image) in &images {
+                let (place, outcome) = registry.push(&wanted.name, image, tag.as_deref()).await?;
                 let outcome = match outcome {
                     Outcome::Pushed => "pushed",
                     Outcome::ThereAlready => "there",

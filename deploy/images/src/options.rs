@@ -31,6 +31,9 @@ pub(crate) enum Command {
         /// A tag for all of them; else each gets one that is made from its digest.
         #[arg(long)]
         tag: Option<String>,
+        /// Refuse where the tag names another image already.
+        #[arg(long, requires = "tag")]
+        keep: bool,
         #[arg(required = true, value_name = "IMAGE")]
         images: Vec<Wanted>,
     },

@@ -117,6 +117,26 @@ impl Registry {
         Ok((pinned, Outcome::Pushed))
     }
 
+    /// A tag that was published stays what it is.
+    ///
+    /// # Errors
+    /// When the tag names another image.
+    pub(crate) async fn keep(&self, name: &str, image: &Image, tag: &str) -> anyhow::Result<()> {
+        let at = self.reference(name, tag)?;
+        let there = self.client.fetch_manifest_digest(&at, &self.login.auth);
+        match there.await {
+            Ok(found) if found != image.digest() => Err(anyhow!(
+                "{at} is there already and is another image, {found}\n\
+                 A release stays what it is: raise the version in Cargo.toml. Here is {}",
+                image.digest()
+            )),
+            Ok(_) => Ok(()),
+            // Some registries say no more of a repository that is not there yet. The push itself will tell.
+            Err(error) if is_absent(&error) || refuses(&error) => Ok(()),
+            Err(error) => Err(self.explain(error)),
+        }
+    }
+
     /// Content before what names it, so that no manifest is ever there without all of its image.
     async fn put(
         &self,
@@ -214,6 +234,21 @@ fn refuses(error: &OciDistributionError) -> bool {
                 .errors
                 .iter()
                 .any(|error| error.code == Denied || error.code == Unauthorized)
+        }
+        _ => false,
+    }
+}
+
+/// Whether it says that there is no such image.
+fn is_absent(error: &OciDistributionError) -> bool {
+    match error {
+        OciDistributionError::ServerError { code, .. } => *code == 404,
+        OciDistributionError::RegistryError { envelope, .. } => {
+            use oci_client::errors::OciErrorCode::{ManifestUnknown, NameUnknown, NotFound};
+            envelope
+                .errors
+                .iter()
+                .any(|error| matches!(error.code, ManifestUnknown | NameUnknown | NotFound))
         }
         _ => false,
     }

@@ -17,7 +17,7 @@ use super::failure::Failure;
 use super::schema;
 use super::source::{Server, Source};
 use crate::search;
-use crate::store::{self, Position, StoreError};
+use crate::store::{self, Position};
 
 /// The name under which [`Health`] knows that the database can be reached.
 pub(super) const DATABASE: &str = "database";
@@ -83,9 +83,9 @@ pub(super) struct Database(watch::Receiver<State>);
 
 impl Database {
     /// # Errors
-    /// The store is away.
-    pub(super) fn session(&self) -> Result<Session, StoreError> {
-        self.0.borrow().clone().map_err(StoreError::Away)
+    /// Why the store is away.
+    pub(super) fn session(&self) -> Result<Session, String> {
+        self.0.borrow().clone()
     }
 
     /// Waits for a session.
@@ -152,7 +152,9 @@ impl Keeper {
         }
     }
 
-    fn broken(&self, failure: &Failure) {
+    fn broken(&mut self, failure: &Failure) {
+        // Somebody has put another database in this one's place.
+        self.is_migrated &= !failure.is_of_a_missing_schema();
         let reason = failure.sentence(&self.server);
         let _ = self.state.send_replace(Err(reason.clone()));
         self.health.broken(DATABASE, reason);

@@ -28,6 +28,15 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// The schema is not there.
+    pub(super) fn is_of_a_missing_schema(&self) -> bool {
+        const MISSING: [&str; 2] = ["42P01", "3F000"];
+        let Self::Sql(sqlx::Error::Database(error)) = self else {
+            return false;
+        };
+        MISSING.contains(&error.code().as_deref().unwrap_or_default())
+    }
+
     /// The sentence for the log and `/readyz`. It holds no password: neither does what the server says.
     pub(super) fn sentence(&self, server: &Server) -> String {
         match self {
@@ -67,6 +76,8 @@ pub(super) enum Unwritten {
     Full,
     /// The server refused it; it wrote nothing. The server may be asked for something else.
     Refused(String),
+    /// The server gave it up, as it took too long or others did; it wrote nothing.
+    Slow(String),
     /// It met another transaction in a circle; it wrote nothing, and may be sent again.
     Deadlock,
     /// The server can only be read; it wrote nothing.
@@ -80,6 +91,8 @@ impl From<sqlx::Error> for Unwritten {
         const FULL: &str = "53100";
         const DEADLOCK: &str = "40P01";
         const READ_ONLY: &str = "25006";
+        /// Of a statement, and of a lock.
+        const TIMEOUTS: [&str; 2] = ["57014", "55P03"];
         let told = match &error {
             sqlx::Error::Database(told) => told.try_downcast_ref::<PgDatabaseError>(),
             _ => None,
@@ -90,6 +103,7 @@ impl From<sqlx::Error> for Unwritten {
             Some(told) if told.code() == FULL => Self::Full,
             Some(told) if told.code() == DEADLOCK => Self::Deadlock,
             Some(told) if told.code() == READ_ONLY => Self::ReadOnly,
+            Some(told) if TIMEOUTS.contains(&told.code()) => Self::Slow(error.to_string()),
             Some(_) => Self::Refused(error.to_string()),
             None => Self::Lost(error.to_string()),
         }
@@ -99,14 +113,20 @@ impl From<sqlx::Error> for Unwritten {
 impl Unwritten {
     /// The connection is good for more.
     pub(super) const fn leaves_the_connection(&self) -> bool {
-        matches!(self, Self::Full | Self::Deadlock | Self::Refused(_))
+        matches!(
+            self,
+            Self::Full | Self::Slow(_) | Self::Deadlock | Self::Refused(_)
+        )
     }
 
     /// The sentence for `/readyz`.
     pub(super) fn reason(&self) -> &str {
         match self {
             Self::Full => "no space left",
-            Self::Away(reason) | Self::Refused(reason) | Self::Lost(reason) => reason,
+            Self::Away(reason)
+            | Self::Refused(reason)
+            | Self::Slow(reason)
+            | Self::Lost(reason) => reason,
             Self::Deadlock => "deadlock",
             Self::ReadOnly => READ_ONLY,
         }

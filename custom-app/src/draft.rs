@@ -4,16 +4,20 @@ use faultline_service::context::RequestId;
 use faultline_service::entry::{Entry, Level, Message, Source};
 use jiff::Timestamp;
 use serde::Deserialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::key::IdempotencyKey;
 
 /// The body of `POST /log`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({"message": "hello", "level": "warn"})))]
 pub struct Draft {
     message: Message,
+    /// `info` where it is left out.
     #[serde(default)]
+    #[schema(required = false)]
     level: Level,
 }
 

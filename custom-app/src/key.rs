@@ -4,8 +4,12 @@ use axum::extract::OptionalFromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use faultline_service::entry::Invalid;
+use faultline_service::openapi::{optional_header, text};
 use faultline_service::problem::Problem;
 use sfv::{Item, Parser};
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{IntoParams, PartialSchema};
 
 /// The header.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -18,6 +22,9 @@ impl IdempotencyKey {
     /// The longest key, in characters. The quotes and escapes of the header's form do not count.
     pub const MAX_BYTES: usize = 255;
 
+    /// Both forms of the header. Parameters after the quoted one are read too, and mean nothing.
+    const PATTERN: &str = r#"^([!#-~][!-~]{0,254}|"([!#-\[\]-~]|\\["\\]){1,255}")$"#;
+
     /// The characters.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -28,13 +35,17 @@ impl IdempotencyKey {
     /// # Errors
     /// A 400 about `idempotency-key` for a header that is there twice or is no key.
     pub fn from_headers(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
-        let bad = |Invalid(reason)| Problem::bad_field(IDEMPOTENCY_KEY.as_str(), reason);
         let mut values = headers.get_all(IDEMPOTENCY_KEY).into_iter();
         match (values.next(), values.next()) {
             (None, _) => Ok(None),
-            (Some(value), None) => Self::try_from(value).map(Some).map_err(bad),
-            (Some(_), Some(_)) => Err(bad(Invalid("given more than once"))),
+            (Some(value), None) => Self::try_from(value).map(Some).map_err(Self::refusal),
+            (Some(_), Some(_)) => Err(Self::refusal(Invalid("given more than once"))),
         }
+    }
+
+    /// What the caller is told of a header that is no key.
+    pub(crate) fn refusal(Invalid(reason): Invalid) -> Problem {
+        Problem::bad_field(IDEMPOTENCY_KEY.as_str(), reason)
     }
 }
 
@@ -75,6 +86,32 @@ impl<S: Sync> OptionalFromRequestParts<S> for IdempotencyKey {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Problem> {
         Self::from_headers(&parts.headers)
+    }
+}
+
+impl PartialSchema for IdempotencyKey {
+    fn schema() -> RefOr<Schema> {
+        // The longest form has quotes around it and an escape before each character.
+        text(
+            2 * Self::MAX_BYTES + 2,
+            format!(
+                ": 1 to {} visible ASCII characters, bare or as a Structured Field string",
+                Self::MAX_BYTES
+            ),
+        )
+        .pattern(Some(Self::PATTERN))
+        .into()
+    }
+}
+
+impl IntoParams for IdempotencyKey {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let description =
+            "The entry's name: sent again with it, and the same body, it is one entry";
+        vec![optional_header::<Self>(
+            IDEMPOTENCY_KEY.as_str(),
+            description,
+        )]
     }
 }
 
@@ -138,6 +175,16 @@ mod tests {
                     prop_assert!((1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()));
                 }
             }
+        }
+
+        #[test]
+        fn a_key_is_what_its_schema_says(text in "[ -~]{0,12}|\"[!-~]{0,12}\"|[!-~]{250,257}|\"[a\\\\]{250,514}\"") {
+            let schema = serde_json::to_value(IdempotencyKey::schema()).unwrap();
+            let allowed = jsonschema::draft202012::new(&schema).unwrap().is_valid(&text.as_str().into());
+            // Parameters are read too.
+            let has_parameters = text.starts_with('"') && text.contains("\";");
+            let taken = read(&[text.as_bytes()]).is_ok() && !has_parameters;
+            prop_assert_eq!(allowed, taken, "{}", text);
         }
 
         #[test]

@@ -51,16 +51,23 @@ pub enum ServeError {
     Signals(io::Error),
 }
 
+/// The limits of one request, as long as no flag says otherwise.
+pub(crate) const LIMITS: Limits = Limits {
+    body_bytes: 64 * 1024,
+    body_time: Duration::from_secs(10),
+    answer_time: Duration::from_secs(30),
+    in_flight: 512,
+};
+
 /// The application's routes, complete.
 pub fn app(app: App, answer_time: Duration, metrics: Metrics) -> Router {
     let limits = Limits {
-        body_bytes: 64 * 1024,
-        body_time: Duration::from_secs(10),
         answer_time,
-        in_flight: 512,
+        ..LIMITS
     };
     let health = app.health.clone();
-    http::service(routes::router(app), &limits, health, metrics)
+    let routes = routes::router(app);
+    http::service(routes, routes::openapi::SERVED, &limits, health, metrics)
 }
 
 /// Opens the outbox, hands over what is in it, and serves until a signal; then hands over what is

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 pub use self::answer::Answer;
+pub(crate) use self::answer::failures;
 use crate::config::LogAgentUrl;
 use crate::outbox::Batch;
 

@@ -3,8 +3,10 @@
 mod home;
 mod log;
 mod logs;
+pub mod openapi;
 mod status;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +14,9 @@ use axum::Router;
 use axum::routing::get;
 use faultline_service::entry::Source;
 use faultline_service::health::Health;
+use faultline_service::openapi::Problems;
+use utoipa::IntoResponses;
+use utoipa::openapi::{RefOr, Response};
 
 use crate::log_agent::LogAgent;
 use crate::outbox::Outbox;
@@ -56,4 +61,13 @@ pub(crate) fn router(app: App) -> Router {
         .route("/log", get(logs::newest).post(log::append))
         .route("/logs", get(logs::page))
         .with_state(app)
+}
+
+/// The errors of an operation that waits for nobody.
+struct Busy;
+
+impl IntoResponses for Busy {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        Problems::limited().responses()
+    }
 }

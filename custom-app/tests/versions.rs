@@ -3,19 +3,11 @@
 
 mod pair;
 
-use std::path::Path;
-
 use axum::http::StatusCode;
 use axum::{Json, Router};
-use custom_app::outbox::Outbox;
-use faultline_service::health::Health;
-use faultline_service_testing::eventually;
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, SqliteConnection};
-use tempfile::TempDir;
 
-use self::pair::{Agent, Instance, Setup, earlier, json};
+use self::pair::{Agent, Instance, Setup, earlier, file, json, newer};
 
 /// Something that answers a delivery with these receipts, made of each entry's id.
 fn answering(receipt: impl Fn(&Value) -> Value + Clone + Send + Sync + 'static) -> Router {
@@ -100,29 +92,6 @@ async fn what_an_earlier_version_left_is_delivered_what_it_had_set_aside_too() {
                 .starts_with("2026-11-25T01:32:4")
         );
     }
-}
-
-/// The outbox of an earlier version, brought to today's schema; of it two entries are written anew
-/// as a newer version would.
-async fn newer() -> TempDir {
-    let directory = earlier("outbox-1.db", "outbox.db");
-    let limits = Setup::default().limits;
-    let opened = Outbox::open(directory.path(), limits, &Health::default()).await;
-    drop(opened.unwrap());
-    let lock = std::fs::File::open(directory.path().join("lock")).unwrap();
-    eventually("it is closed", async || lock.try_lock().ok()).await;
-    let mut file = file(directory.path()).await;
-    sqlx::query("UPDATE outbox SET format = 2, entry = 'in another form' WHERE position IN (2, 3)")
-        .execute(&mut file)
-        .await
-        .unwrap();
-    directory
-}
-
-async fn file(directory: &Path) -> SqliteConnection {
-    let file = directory.join("outbox.db");
-    let options = SqliteConnectOptions::new().filename(file);
-    options.connect().await.unwrap()
 }
 
 #[tokio::test]

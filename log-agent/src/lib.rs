@@ -107,19 +107,24 @@ pub enum ServeError {
     Signals(io::Error),
 }
 
-/// The largest body: what custom-app hands over at once (1 MiB and one entry) and room beyond.
-const BODY_BYTES: usize = 4 * 1024 * 1024;
+/// The limits of one request, as long as no flag says otherwise. The largest body is what custom-app
+/// hands over at once (1 MiB and one entry), and room beyond.
+pub(crate) const LIMITS: Limits = Limits {
+    body_bytes: 4 * 1024 * 1024,
+    body_time: Duration::from_secs(10),
+    answer_time: Duration::from_secs(30),
+    in_flight: 256,
+};
 
 /// The log agent's routes on a store, complete.
 pub fn app(store: impl Store, health: Health, metrics: Metrics, answer_time: Duration) -> Router {
     let limits = Limits {
-        body_bytes: BODY_BYTES,
-        body_time: Duration::from_secs(10),
         answer_time,
-        in_flight: 256,
+        ..LIMITS
     };
     http::service(
         routes::router(store, health.clone()),
+        routes::openapi::SERVED,
         &limits,
         health,
         metrics,

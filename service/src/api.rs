@@ -2,38 +2,43 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use crate::cursor::Cursor;
 use crate::entry::{Entry, Source};
 
 /// `GET /log`: the newest entry, or none while there is none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Newest {
-    /// The entry stored last. (It may be null but not left out: any object would do otherwise.)
+    /// The entry stored last; null while there is none.
+    // It may not be left out: any object would do otherwise.
     #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(required = true)]
     pub entry: Option<Entry>,
 }
 
 /// `GET /logs`: some entries, newest first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Page {
     /// Newest first; at most as many as asked for.
     pub entries: Vec<Entry>,
     /// What to give as `after` for the page that follows; `null` on the last one.
     #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(required = true)]
     pub next: Option<Cursor>,
 }
 
 /// `POST /log` at the log agent: the outcome for each entry, in the order sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Receipts {
     /// One for each entry sent.
     pub entries: Vec<Receipt>,
 }
 
 /// The outcome for one entry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Receipt {
     /// The entry's id.
     pub id: Uuid,
@@ -41,11 +46,12 @@ pub struct Receipt {
     pub outcome: Outcome,
     /// The first acceptance of a duplicate; left out for an entry that was new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub first: Option<Acceptance>,
 }
 
 /// When and by whom an entry was accepted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Acceptance {
     /// When, RFC 3339 in UTC.
     pub time: Timestamp,
@@ -76,6 +82,20 @@ pub enum Outcome {
     /// A newer log agent says something that this version does not know.
     #[serde(other)]
     Unknown,
+}
+
+impl ToSchema for Outcome {}
+
+/// What this version says; [`Outcome::Unknown`] is said by none.
+impl PartialSchema for Outcome {
+    fn schema() -> RefOr<Schema> {
+        let said = [Self::Stored, Self::Duplicate, Self::Conflict];
+        let said = said.map(|outcome| serde_json::to_value(outcome).ok());
+        ObjectBuilder::new()
+            .schema_type(utoipa::openapi::Type::String)
+            .enum_values(Some(said))
+            .into()
+    }
 }
 
 #[cfg(test)]

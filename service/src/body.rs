@@ -1,21 +1,23 @@
 //! Request bodies: bytes in, a type out, or a problem that names the field.
 
-use std::time::Duration;
-
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 
+use crate::limits::Limits;
 use crate::problem::Problem;
-
-/// How long a caller may take to send its body; [`crate::http`] puts it on every request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct BodyTime(pub(crate) Duration);
 
 /// A body that says it is JSON, read completely.
 #[derive(Clone, Debug)]
 pub struct JsonBody(Bytes);
+
+/// A body that has not come from anybody.
+impl From<&'static str> for JsonBody {
+    fn from(text: &'static str) -> Self {
+        Self(Bytes::from_static(text.as_bytes()))
+    }
+}
 
 impl JsonBody {
     /// The bytes as they came.
@@ -94,23 +96,24 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !says_json(request.headers()) {
-            let detail = "content-type: must be application/json";
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
-                .about(header::CONTENT_TYPE.as_str()));
+            return Err(other_than_json());
         }
-        let time = request
-            .extensions()
-            .get()
-            .map_or(Duration::MAX, |BodyTime(time)| *time);
-        match tokio::time::timeout(time, Bytes::from_request(request, state)).await {
+        // `crate::http` puts them on every request.
+        let limits: Limits = request.extensions().get().copied().unwrap_or(Limits::NONE);
+        match tokio::time::timeout(limits.body_time, Bytes::from_request(request, state)).await {
             Ok(Ok(bytes)) => Ok(Self(bytes)),
+            Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                Err(limits.large_body())
+            }
             Ok(Err(rejection)) => Err(Problem::new(rejection.status(), rejection.body_text())),
-            Err(_) => Err(Problem::new(
-                StatusCode::REQUEST_TIMEOUT,
-                format!("the body did not arrive within {time:?}"),
-            )),
+            Err(_) => Err(limits.slow_body()),
         }
     }
+}
+
+pub(crate) fn other_than_json() -> Problem {
+    let detail = "content-type: must be application/json";
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail).about(header::CONTENT_TYPE.as_str())
 }
 
 fn says_json(headers: &HeaderMap) -> bool {

@@ -1,9 +1,12 @@
 //! Where a page of entries ended: text that only the log agent makes and reads.
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{RefOr, Schema, SchemaFormat};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use crate::entry::Invalid;
+use crate::openapi::text;
 
 /// A place among the entries, in the log agent's own words: 1 to [`Cursor::MAX_BYTES`] letters,
 /// digits and `-`, `.`, `_`, `~`, which a URL carries as they are. Everybody else hands it on.
@@ -37,6 +40,21 @@ impl TryFrom<String> for Cursor {
 impl From<Cursor> for String {
     fn from(cursor: Cursor) -> Self {
         cursor.0
+    }
+}
+
+impl ToSchema for Cursor {}
+
+/// Its form; only what a page, an event or an entry said is a place. The format's name says so.
+impl PartialSchema for Cursor {
+    fn schema() -> RefOr<Schema> {
+        text(
+            Self::MAX_BYTES,
+            ": opaque, as this store said it; or an entry's id",
+        )
+        .pattern(Some("^[A-Za-z0-9._~-]+$"))
+        .format(Some(SchemaFormat::Custom("cursor".to_owned())))
+        .into()
     }
 }
 

@@ -6,13 +6,17 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
+
+use crate::openapi::text;
 
 /// One log entry; its JSON form is the same on every wire and in the outbox.
 ///
-/// A field that this version does not know is ignored: the other service may be newer. Callers from
-/// outside are read strictly, before there is an entry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A field that this version does not know is ignored: the other service may be newer.
+// Callers from outside are read strictly, before there is an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Entry {
     /// The same id twice is one entry.
     pub id: Uuid,
@@ -27,7 +31,7 @@ pub struct Entry {
 }
 
 /// How grave an entry is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", rename_all = "lowercase")]
 pub enum Level {
     /// Finest detail.
@@ -119,6 +123,14 @@ impl From<Message> for String {
     }
 }
 
+impl ToSchema for Message {}
+
+impl PartialSchema for Message {
+    fn schema() -> RefOr<Schema> {
+        text(Self::MAX_BYTES, "; any characters, NUL included").into()
+    }
+}
+
 /// Shows the length instead of the text: what callers log is theirs, and long.
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -175,6 +187,16 @@ impl FromStr for Source {
 impl From<Source> for String {
     fn from(source: Source) -> Self {
         source.0
+    }
+}
+
+impl ToSchema for Source {}
+
+impl PartialSchema for Source {
+    fn schema() -> RefOr<Schema> {
+        text(Self::MAX_BYTES, ", without control characters")
+            .pattern(Some(r"^[^\u0000-\u001f\u007f-\u009f]+$"))
+            .into()
     }
 }
 

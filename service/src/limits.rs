@@ -25,10 +25,49 @@ pub struct Limits {
     pub in_flight: usize,
 }
 
+impl Limits {
+    /// Those of a request that came through no [`crate::http::service`].
+    pub(crate) const NONE: Self = Self {
+        body_bytes: usize::MAX,
+        body_time: Duration::MAX,
+        answer_time: Duration::MAX,
+        in_flight: usize::MAX,
+    };
+}
+
+/// What a caller is told beyond a limit.
+impl Limits {
+    pub(crate) fn busy() -> Problem {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many requests at once; nothing was done",
+        )
+        .retry_after(Duration::from_secs(1))
+    }
+
+    pub(crate) fn unanswered(&self) -> Problem {
+        let detail = format!(
+            "no answer within {:?}; whether it was done is not known: send it again, a POST with the Idempotency-Key it had",
+            self.answer_time
+        );
+        Problem::new(StatusCode::GATEWAY_TIMEOUT, detail)
+    }
+
+    pub(crate) fn slow_body(&self) -> Problem {
+        let detail = format!("the body did not arrive within {:?}", self.body_time);
+        Problem::new(StatusCode::REQUEST_TIMEOUT, detail)
+    }
+
+    pub(crate) fn large_body(&self) -> Problem {
+        let detail = format!("the body is larger than {} bytes", self.body_bytes);
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    }
+}
+
 #[derive(Clone)]
 pub(crate) struct Guard {
     slots: Arc<Semaphore>,
-    answer_time: Duration,
+    limits: Limits,
 }
 
 impl Guard {
@@ -36,7 +75,7 @@ impl Guard {
         let slots = Arc::new(Semaphore::new(limits.in_flight.min(Semaphore::MAX_PERMITS)));
         Self {
             slots,
-            answer_time: limits.answer_time,
+            limits: *limits,
         }
     }
 }
@@ -44,21 +83,10 @@ impl Guard {
 pub(crate) async fn enforce(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let Ok(_slot) = guard.slots.try_acquire() else {
         counter!("http_requests_shed_total").increment(1);
-        return Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "too many requests at once; nothing was done",
-        )
-        .retry_after(Duration::from_secs(1))
-        .into_response();
+        return Limits::busy().into_response();
     };
-    match tokio::time::timeout(guard.answer_time, next.run(request)).await {
+    match tokio::time::timeout(guard.limits.answer_time, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => {
-            let detail = format!(
-                "no answer within {:?}; whether it was done is not known: send it again, a POST with the Idempotency-Key it had",
-                guard.answer_time
-            );
-            Problem::new(StatusCode::GATEWAY_TIMEOUT, detail).into_response()
-        }
+        Err(_) => guard.limits.unanswered().into_response(),
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// The media type of a problem.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -65,9 +67,29 @@ impl Problem {
         self.status
     }
 
+    /// The status in words.
+    pub fn title(&self) -> &'static str {
+        self.status.canonical_reason().unwrap_or("Error")
+    }
+
     /// What a person reads.
     pub fn detail(&self) -> &str {
         &self.detail
+    }
+
+    /// Whether the answer says when to try again.
+    pub fn says_when(&self) -> bool {
+        self.retry_after.is_some()
+    }
+
+    fn document(&self) -> Document<'_> {
+        Document {
+            r#type: "about:blank",
+            title: self.title(),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            field: self.field.as_deref(),
+        }
     }
 }
 
@@ -81,26 +103,41 @@ fn shortened(mut text: String) -> String {
     text
 }
 
-#[derive(Serialize)]
+/// An RFC 9457 problem.
+#[derive(Serialize, ToSchema)]
 struct Document<'a> {
+    /// `about:blank`: the status says what kind of problem it is.
     r#type: &'a str,
+    /// The status in words.
     title: &'a str,
+    /// The status of the answer.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// What is wrong, and what to do.
     detail: &'a str,
+    /// The part of the request that is meant: a JSON path, a parameter of the query or a header.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     field: Option<&'a str>,
+}
+
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.document().serialize(serializer)
+    }
+}
+
+impl ToSchema for Problem {}
+
+impl PartialSchema for Problem {
+    fn schema() -> RefOr<Schema> {
+        Document::schema()
+    }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let document = Document {
-            r#type: "about:blank",
-            title: self.status.canonical_reason().unwrap_or("Error"),
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            field: self.field.as_deref(),
-        };
-        let mut response = (self.status, axum::Json(document)).into_response();
+        let mut response = (self.status, axum::Json(&self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if let Some(wait) = self.retry_after {

@@ -2,24 +2,33 @@
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{IntoParams, PartialSchema};
 use uuid::Uuid;
 
 use crate::cursor::Cursor;
 use crate::entry::{Invalid, Level};
+use crate::openapi::text;
 use crate::problem::Problem;
 
 /// Which entries `GET /logs` asks for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct LogQuery {
     /// How many at most.
+    #[param(inline, required = false)]
     pub limit: Limit,
     /// Only the entry of this id; goes with no other condition.
+    #[param(required = false, nullable = false)]
     pub id: Option<Uuid>,
     /// Only entries stored before this place.
+    #[param(inline, required = false, nullable = false)]
     pub after: Option<Cursor>,
     /// Only entries of exactly this level.
+    #[param(inline, required = false, nullable = false)]
     pub level: Option<Level>,
     /// Only entries whose message contains this text, byte for byte.
+    #[param(inline, rename = "q", required = false, nullable = false)]
     pub contains: Option<Substring>,
 }
 
@@ -30,6 +39,9 @@ pub struct Limit(u16);
 impl Limit {
     /// A single entry.
     pub const ONE: Self = Self(1);
+
+    /// The most.
+    pub const MAX: Self = Self(1000);
 
     /// As a number.
     pub const fn get(self) -> u16 {
@@ -48,9 +60,20 @@ impl TryFrom<&str> for Limit {
 
     fn try_from(text: &str) -> Result<Self, Invalid> {
         match text.parse() {
-            Ok(limit @ 1..=1000) => Ok(Self(limit)),
+            Ok(limit) if (Self::ONE.0..=Self::MAX.0).contains(&limit) => Ok(Self(limit)),
             _ => Err(Invalid("expected a whole number from 1 to 1000")),
         }
+    }
+}
+
+impl PartialSchema for Limit {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(Self::ONE.0))
+            .maximum(Some(Self::MAX.0))
+            .default(Some(Self::default().0.into()))
+            .into()
     }
 }
 
@@ -79,6 +102,12 @@ impl TryFrom<&str> for Substring {
             1..=Self::MAX_BYTES => Ok(Self(text.to_owned())),
             _ => Err(Invalid("must be at most 1024 bytes")),
         }
+    }
+}
+
+impl PartialSchema for Substring {
+    fn schema() -> RefOr<Schema> {
+        text(Self::MAX_BYTES, "").into()
     }
 }
 

@@ -41,7 +41,7 @@ async fn start(limits: Limits, health: Health) -> String {
             "/attempt",
             get(async |context: RequestContext| format!("{:?}", context.attempt)),
         );
-    let routes = service(routes, &limits, health, Metrics::install().unwrap());
+    let routes = service(routes, "{}", &limits, health, Metrics::install().unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async { axum::serve(listener, routes).await });

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use faultline_service::api::{Receipt, Receipts};
+use faultline_service::api::{Newest, Receipt, Receipts};
+use faultline_service::openapi::Problems;
 use faultline_service::problem::Problem;
 use http::StatusCode;
 use reqwest::RequestBuilder;
@@ -102,6 +103,28 @@ pub(super) fn to_question<T: DeserializeOwned>(
         }
         (status, _) => Err(bad_gateway(&format!("the log agent answered {status}"))),
     }
+}
+
+/// The problems of a question that gets no good answer, for the document.
+pub(crate) fn failures(problems: Problems) -> Problems {
+    let unavailable = serde_json::to_vec(&Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "the store cannot be read now",
+    ));
+    let answered = |status, body: &[u8]| to_question::<Newest>(status, body);
+    problems
+        .with("unreachable", NoAnswer::NotConnected(String::new()).into())
+        .with("broken", NoAnswer::Broken(String::new()).into())
+        .refused("nonsense", answered(StatusCode::OK, b"<html>"))
+        .refused("unexpected", answered(StatusCode::FORBIDDEN, b""))
+        .refused(
+            "unavailable",
+            answered(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &unavailable.unwrap_or_default(),
+            ),
+        )
+        .with("silent", NoAnswer::TimedOut.into())
 }
 
 fn bad_gateway(detail: &str) -> Problem {

@@ -6,10 +6,18 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
 use self::console::CONSOLE;
+use super::Busy;
 
 const TEXT: &str = include_str!("home/index.txt");
 
-/// What there is here.
+/// What there is here: the console for who names `text/html` in `accept`, text for everybody else.
+#[utoipa::path(
+    get, path = "/", operation_id = "home",
+    responses(
+        (status = OK, description = "The console, or a text", content((String = "text/plain"), (String = "text/html"))),
+        Busy,
+    )
+)]
 pub(super) async fn page(headers: HeaderMap) -> Response {
     let (media_type, policy, body) = if wants_html(&headers) {
         ("text/html; charset=utf-8", &CONSOLE.policy, &*CONSOLE.html)

@@ -1,29 +1,36 @@
 //! `POST /log`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
 use faultline_service::api::Acceptance;
 use faultline_service::body::JsonBody;
 use faultline_service::context::RequestContext;
 use faultline_service::entry::Entry;
+use faultline_service::openapi::Problems;
 use faultline_service::problem::Problem;
+use faultline_service::sqlite::WriteError;
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::openapi::{RefOr, Response};
+use utoipa::{IntoResponses, ToSchema};
+use uuid::Uuid;
 
 use super::App;
+use crate::LIMITS;
 use crate::draft::{Draft, entry_id};
 use crate::key::{IDEMPOTENCY_KEY, IdempotencyKey};
-use crate::outbox::{Asker, Delivery, Fate, RETRY_AFTER, Refusal, Standing};
+use crate::outbox::{Asker, Delivery, Fate, Full, RETRY_AFTER, Refusal, Standing, Usage};
 
 /// How long a client's retry waits for an entry that is on disk here. The answer is known: 202. A
 /// delivery that nothing delays ends within this time and makes it 201.
 const RETRY_WAIT: Duration = Duration::from_millis(100);
 
 /// The answer: the entry as it was accepted first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Accepted {
     entry: Entry,
 }
@@ -42,8 +49,20 @@ enum Known {
     Unreadable,
 }
 
-/// Accepts an entry, then waits a while for the log agent to have it: 201 when it has, 202 when
-/// that is still to come.
+/// Accepts an entry.
+///
+/// Then waits a while for the log agent to have it: 201 when it has, 202 when that is still to come.
+#[utoipa::path(
+    post, path = "/log", operation_id = "appendEntry",
+    params(IdempotencyKey),
+    request_body = Draft,
+    responses(
+        (status = CREATED, description = "The log agent has it on disk", body = Accepted,
+            links(("entry" = (operation_id = "listEntries", parameters(("id" = "$response.body#/entry/id")))))),
+        (status = ACCEPTED, description = "It is on this instance's disk; the log agent has not confirmed it yet", body = Accepted),
+        NotAppended,
+    )
+)]
 pub(super) async fn append(
     State(app): State<App>,
     context: RequestContext,
@@ -139,22 +158,32 @@ fn answer(entry: Entry, known: Known) -> Result<(StatusCode, Json<Accepted>), Pr
     match known {
         Known::Stored(first) => Ok((StatusCode::CREATED, accepted(first))),
         Known::Accepted(first) => Ok((StatusCode::ACCEPTED, accepted(first))),
-        Known::Refused => Err(Problem::new(
-            StatusCode::BAD_GATEWAY,
-            format!("the log agent refused entry {id}; it is kept here, not lost, and offered again"),
-        )),
-        Known::Conflict => Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            format!("{IDEMPOTENCY_KEY}: names an entry with another level or message, which stays; give each entry a key of its own"),
-        )
-        .about(IDEMPOTENCY_KEY.as_str())),
-        Known::Unreadable => Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "a newer version keeps an entry of this key here; nothing was accepted now",
-        )
-        .about(IDEMPOTENCY_KEY.as_str())
-        .retry_after(RETRY_AFTER)),
+        Known::Refused => Err(refused(id)),
+        Known::Conflict => Err(conflict()),
+        Known::Unreadable => Err(unreadable()),
     }
+}
+
+fn refused(id: Uuid) -> Problem {
+    let detail =
+        format!("the log agent refused entry {id}; it is kept here, not lost, and offered again");
+    Problem::new(StatusCode::BAD_GATEWAY, detail)
+}
+
+fn conflict() -> Problem {
+    let detail = format!(
+        "{IDEMPOTENCY_KEY}: names an entry with another level or message, which stays; give each entry a key of its own"
+    );
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).about(IDEMPOTENCY_KEY.as_str())
+}
+
+fn unreadable() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "a newer version keeps an entry of this key here; nothing was accepted now",
+    )
+    .about(IDEMPOTENCY_KEY.as_str())
+    .retry_after(RETRY_AFTER)
 }
 
 fn not_accepted(refusal: Refusal) -> Problem {
@@ -166,4 +195,28 @@ fn not_accepted(refusal: Refusal) -> Problem {
     };
     let detail = format!("{reason}; the entry was not accepted");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(RETRY_AFTER)
+}
+
+struct NotAppended;
+
+impl IntoResponses for NotAppended {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let level = JsonBody::from(r#"{"message":"hello","level":"loud"}"#);
+        let message = JsonBody::from("{}");
+        let key = IdempotencyKey::try_from(&HeaderValue::from_static("a b"));
+        let full = Refusal::Full(Full(Usage::default()));
+        let unwritable = Refusal::Write(WriteError::Unwritable(String::new()));
+        Problems::limited()
+            .reading(&LIMITS)
+            .waiting(&LIMITS)
+            .refused("level", level.parse_object::<Draft>())
+            .refused("message", message.parse_object::<Draft>())
+            .refused("key", key.map_err(IdempotencyKey::refusal))
+            .with("key-in-use", conflict())
+            .with("refused", refused(Uuid::nil()))
+            .with("full", not_accepted(full))
+            .with("unwritable", not_accepted(unwritable))
+            .with("newer", unreadable())
+            .responses()
+    }
 }

@@ -21,6 +21,8 @@ use log_agent::retain::Retain;
 use log_agent::sqlite_store::SqliteStore;
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, SqliteConnection};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -98,6 +100,7 @@ pub struct Setup {
     pub source: &'static str,
     pub wait_limit: Duration,
     pub limits: Limits,
+    pub answer_time: Duration,
 }
 
 impl Default for Setup {
@@ -113,6 +116,7 @@ impl Default for Setup {
                 pending: amount,
                 aside: amount,
             },
+            answer_time: Duration::from_secs(120),
         }
     }
 }
@@ -121,6 +125,7 @@ impl Default for Setup {
 pub struct Instance {
     pub url: String,
     pub client: Client,
+    pub health: Health,
     data: PathBuf,
     _directory: Option<TempDir>,
 }
@@ -149,11 +154,12 @@ impl Instance {
         let log_agent = LogAgent::new(&url, Duration::from_secs(10), read_timeout).unwrap();
         tokio::spawn(Courier::new(outbox.clone(), log_agent.clone(), health.clone()).run());
         let source = setup.source.parse().unwrap();
-        let app = App::new(outbox, log_agent, source, setup.wait_limit, health);
-        let routes = custom_app::app(app, Duration::from_secs(120), metrics);
+        let app = App::new(outbox, log_agent, source, setup.wait_limit, health.clone());
+        let routes = custom_app::app(app, setup.answer_time, metrics);
         Self {
             url: format!("http://{}", listen(routes).await),
             client: Client::new(),
+            health,
             data: data.to_owned(),
             _directory: None,
         }
@@ -164,6 +170,7 @@ impl Instance {
         Self {
             url: service.url(""),
             client: Client::new(),
+            health: Health::default(),
             data: PathBuf::new(),
             _directory: None,
         }
@@ -235,4 +242,27 @@ pub fn earlier(file: &str, name: &str) -> TempDir {
         .collect();
     std::fs::copy(from, directory.path().join(name)).unwrap();
     directory
+}
+
+/// The outbox of an earlier version, brought to today's schema; of it two entries are written anew
+/// as a newer version would.
+pub async fn newer() -> TempDir {
+    let directory = earlier("outbox-1.db", "outbox.db");
+    let limits = Setup::default().limits;
+    let opened = Outbox::open(directory.path(), limits, &Health::default()).await;
+    drop(opened.unwrap());
+    let lock = std::fs::File::open(directory.path().join("lock")).unwrap();
+    eventually("it is closed", async || lock.try_lock().ok()).await;
+    let mut file = file(directory.path()).await;
+    sqlx::query("UPDATE outbox SET format = 2, entry = 'in another form' WHERE position IN (2, 3)")
+        .execute(&mut file)
+        .await
+        .unwrap();
+    directory
+}
+
+pub async fn file(directory: &Path) -> SqliteConnection {
+    let file = directory.join("outbox.db");
+    let options = SqliteConnectOptions::new().filename(file);
+    options.connect().await.unwrap()
 }

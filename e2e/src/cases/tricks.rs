@@ -44,6 +44,7 @@ const UNKNOWN: &[&str] = &[
     "/healthz",
     "/readyz",
     "/metrics",
+    "/openapi.json",
     "/app-health/custom-app/readyz",
     // the proxy's own
     "/stats/prometheus",

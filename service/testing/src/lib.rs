@@ -12,6 +12,7 @@
 pub mod disk;
 pub mod events;
 pub mod hop;
+pub mod openapi;
 pub mod postgres;
 pub mod process;
 

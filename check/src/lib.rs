@@ -13,6 +13,7 @@ pub mod ignore;
 pub mod mesh;
 pub mod model;
 pub mod output;
+pub mod proof;
 pub mod rules;
 pub mod version;
 pub mod yaml;

@@ -9,6 +9,7 @@
 
 pub mod case;
 pub mod cases;
+pub mod client_hello;
 pub mod cluster;
 pub mod converge;
 pub mod environment;
@@ -22,6 +23,7 @@ pub mod part;
 pub mod prove;
 pub mod raw;
 pub mod report;
+pub mod rules;
 pub(crate) mod shop;
 pub mod unmet;
 pub mod victim;

@@ -11,11 +11,12 @@ use faultline_e2e::cases;
 use faultline_e2e::cluster::{Cluster, Names, Told};
 use faultline_e2e::environment::{Deletion, DeployScript, Environment, Mesh};
 use faultline_e2e::gateway::Gateway;
-use faultline_e2e::inside::{idle, kill, probe, shop, tricks};
+use faultline_e2e::inside::{idle, kill, probe, shop, tricks, upstream};
 use faultline_e2e::listing::Listing;
 use faultline_e2e::local::Local;
 use faultline_e2e::prove::{self, Format, Selection};
 use faultline_e2e::report::Colour;
+use faultline_e2e::rules;
 use faultline_e2e::watch;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -40,6 +41,7 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Listing,
     },
+    Rules(rules::Rules),
     /// Ask for a URL every 50 ms until SIGTERM; exit code 1 when any request was not answered with 200.
     Watch(watch::Watch),
     /// Inside the mesh: make requests.
@@ -50,6 +52,8 @@ enum Command {
     Shop(shop::Shop),
     /// Inside the cluster: play the tricks on it.
     Tricks(tricks::Tricks),
+    /// Inside the cluster: be an application of a rule's proof.
+    Upstream(upstream::Upstream),
     /// Inside the mesh, with hostPID: kill a process of a pod.
     KillContainer(kill::Kill),
 }
@@ -112,11 +116,13 @@ async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Prove(options) => prove(options).await,
         Command::List { format } => list(format).map(|()| true),
+        Command::Rules(options) => prove_rules(options).await,
         Command::Watch(options) => watch::run(options, &mut std::io::stdout()).await,
         Command::Probe(options) => probe::run(options).await.map(|()| true),
         Command::Idle(options) => idle::run(options).await.map(|()| true),
         Command::Shop(options) => shop::run(options).await.map(|()| true),
         Command::Tricks(options) => tricks::run(options).await.map(|()| true),
+        Command::Upstream(options) => upstream::run(options).await.map(|()| true),
         Command::KillContainer(options) => kill::run(&options).map(|()| true),
     };
     match done {
@@ -176,20 +182,30 @@ async fn prove(options: Prove) -> Result<bool> {
         (false, true) => Format::Table(Colour::On),
         (false, false) => Format::Table(Colour::Off),
     };
-    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
-    let interrupted = async {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
+    let interrupted = interruption()?;
     let proof = prove::prove(&cases, &environment, format, &mut out, interrupted).await?;
     if let Some(path) = options.summary {
         let line = format!("{}\n", proof.summary);
         std::fs::write(&path, line).with_context(|| format!("writing {}", path.display()))?;
     }
     Ok(proof.holds)
+}
+
+async fn prove_rules(options: rules::Rules) -> Result<bool> {
+    let interrupted = interruption()?;
+    rules::run(&options, &mut std::io::stdout(), interrupted).await
+}
+
+/// Resolves at Ctrl-C and SIGTERM.
+fn interruption() -> Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 fn list(listing: Listing) -> Result<()> {

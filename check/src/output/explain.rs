@@ -1,5 +1,6 @@
 //! A rule for people: wrong, right, why.
 
+use crate::proof;
 use crate::rules::Rule;
 
 /// The rule as a page of text.
@@ -25,6 +26,9 @@ pub fn explain(rule: &Rule) -> String {
         if !example.is_empty() {
             page.push_str(&format!("\n{heading}:\n\n{}\n", indented(example)));
         }
+    }
+    if let Some(measured) = proof::measured(id) {
+        page.push_str(&format!("\nProof:\n\n{}\n", indented(&measured)));
     }
     page
 }

@@ -282,27 +282,9 @@ impl Cluster {
     /// Makes a request from a container that runs the probe image.
     ///
     /// # Errors
-    /// When it could not be made; a refusal is a [`Reply`].
+    /// As [`call_from`].
     pub async fn call_from(&self, pod: &Pod, container: &str, ask: &Ask) -> Result<Reply> {
-        let millis = ask.timeout.as_millis().to_string();
-        let mut args = vec!["exec", "-n", &pod.namespace, &pod.name];
-        args.extend(["-c", container, "--"]);
-        args.extend(["/faultline-e2e", "probe", "--method", ask.method.as_str()]);
-        args.extend(["--timeout-ms", &millis]);
-        let headers: Vec<String> = ask
-            .headers
-            .iter()
-            .map(|(key, value)| format!("{key}: {value}"))
-            .collect();
-        for header in &headers {
-            args.extend(["--header", header]);
-        }
-        if let Some(body) = &ask.body {
-            args.extend(["--body", body]);
-        }
-        args.push(&ask.url);
-        let printed = self.kubectl.run(&args).await?;
-        serde_json::from_str(&printed).with_context(|| format!("the probe printed {printed:?}"))
+        call_from(pod, container, ask).await
     }
 
     /// As [`crate::environment::Mesh::url`].
@@ -411,4 +393,38 @@ impl Cluster {
         args.extend(["pilot-agent", "request", "GET", page]);
         self.kubectl.run(&args).await
     }
+}
+
+/// Makes a request from a container that runs the probe image.
+///
+/// # Errors
+/// When it could not be made; a refusal is a [`Reply`].
+pub async fn call_from(pod: &Pod, container: &str, ask: &Ask) -> Result<Reply> {
+    let millis = ask.timeout.as_millis().to_string();
+    let mut args = vec!["exec", "-n", &pod.namespace, &pod.name];
+    args.extend(["-c", container, "--"]);
+    args.extend(["/faultline-e2e", "probe", "--method", ask.method.as_str()]);
+    args.extend(["--timeout-ms", &millis]);
+    let headers: Vec<String> = ask
+        .headers
+        .iter()
+        .map(|(key, value)| format!("{key}: {value}"))
+        .collect();
+    for header in &headers {
+        args.extend(["--header", header]);
+    }
+    if let Some(body) = &ask.body {
+        args.extend(["--body", body]);
+    }
+    args.push(&ask.url);
+    let printed = Kubectl.run(&args).await?;
+    serde_json::from_str(&printed).with_context(|| format!("the probe printed {printed:?}"))
+}
+
+/// The pods of a list.
+///
+/// # Errors
+/// When it is no list.
+pub fn pods_of(list: &Value) -> Result<Vec<Pod>> {
+    pod::parse(list)
 }

@@ -316,3 +316,17 @@ fn nothing_to_check_is_a_wrong_command() {
         assert!(script.contains("faultline"), "{shell}");
     }
 }
+
+/// What this repository deploys has no finding that is not said to be meant.
+#[test]
+fn this_repositorys_own_files_are_clean() {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let output = faultline(root, &["check", "istio", "custom-app", "log-agent"]);
+    let said = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let count = said
+        .split_whitespace()
+        .next()
+        .and_then(|it| it.parse().ok());
+    assert!(count.is_some_and(|count: u32| count > 20), "{said}");
+}

@@ -80,6 +80,10 @@ fn report(
             own.len()
         ),
     };
+    let fix = match narrow.is_catch_all() {
+        true => "Take one of the two out, or give the first one a narrower match",
+        false => "Move the narrower route in front of the wider one",
+    };
     finding(format!(
         "{subject}: the route before it takes {}, and the first match wins",
         taken(&wide.value)
@@ -90,10 +94,7 @@ fn report(
         "every such request is gone by then",
     )
     .at(&table.meta, wide.place, "takes them")
-    .fix(
-        findings,
-        "Move the narrower route in front of the wider one",
-    );
+    .fix(findings, fix);
 }
 
 /// What a match takes, in words.

@@ -77,18 +77,18 @@ fn check_policy(
         return;
     }
     let (kind, labels) = (policy.meta.kind, &selector.value);
+    let fix = match mesh.root_namespace() {
+        root if root == elsewhere => format!("namespace: {elsewhere}"),
+        root => {
+            format!("namespace: {elsewhere}; or {root}, whose policies hold in every namespace")
+        }
+    };
     finding(format!(
         "This {kind} is ignored: it selects {labels} in namespace {own}, and those pods are in {elsewhere}"
     ))
     .at(&policy.meta, policy.meta.namespace_place, format!("only pods of {own} are selected"))
     .at(meta, place, format!("{labels} is in {elsewhere}"))
-    .fix(
-        findings,
-        format!(
-            "namespace: {elsewhere}; or {}, whose policies hold in every namespace",
-            mesh.root_namespace()
-        ),
-    );
+    .fix(findings, fix);
 }
 
 /// A workload with these labels, else a Service that selects it; and where it says its namespace.

@@ -32,6 +32,15 @@ fn check(mesh: &Mesh<'_>, findings: &mut Findings<'_>) {
     }
 }
 
+/// What a rule does with what a value names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sense {
+    /// It holds for that.
+    Named,
+    /// It holds for all but that.
+    Excepted,
+}
+
 /// How the asterisks of a field are read.
 #[derive(Clone, Copy)]
 enum Field {
@@ -49,20 +58,31 @@ fn check_rule(
 ) {
     let operations = rule.to.iter().flat_map(|it| {
         [
-            ("paths", Field::Path, &it.paths),
-            ("notPaths", Field::Path, &it.not_paths),
-            ("hosts", Field::Text, &it.hosts),
-            ("notHosts", Field::Text, &it.not_hosts),
+            ("paths", Field::Path, Sense::Named, &it.paths),
+            ("notPaths", Field::Path, Sense::Excepted, &it.not_paths),
+            ("hosts", Field::Text, Sense::Named, &it.hosts),
+            ("notHosts", Field::Text, Sense::Excepted, &it.not_hosts),
         ]
     });
     let sources = rule.from.iter().flat_map(|it| {
         [
-            ("principals", Field::Text, &it.principals),
-            ("notPrincipals", Field::Text, &it.not_principals),
-            ("requestPrincipals", Field::Token, &it.request_principals),
+            ("principals", Field::Text, Sense::Named, &it.principals),
+            (
+                "notPrincipals",
+                Field::Text,
+                Sense::Excepted,
+                &it.not_principals,
+            ),
+            (
+                "requestPrincipals",
+                Field::Token,
+                Sense::Named,
+                &it.request_principals,
+            ),
             (
                 "notRequestPrincipals",
                 Field::Token,
+                Sense::Excepted,
                 &it.not_request_principals,
             ),
         ]
@@ -73,12 +93,21 @@ fn check_rule(
         .filter_map(|it| Some((it, of_condition(it)?)));
     let conditions = conditions.flat_map(|(it, field)| {
         let key = it.key.as_str();
-        [(key, field, &it.values), (key, field, &it.not_values)]
+        [
+            (key, field, Sense::Named, &it.values),
+            (key, field, Sense::Excepted, &it.not_values),
+        ]
     });
-    for (name, field, values) in operations.chain(sources).chain(conditions) {
+    for (name, field, sense, values) in operations.chain(sources).chain(conditions) {
         let literal = |it: &&At<String>| has_literal(field, it, mesh.version);
         if let Some(value) = values.iter().find(literal) {
-            report(policy, authorization, rule, (name, field, value), findings);
+            report(
+                policy,
+                authorization,
+                rule,
+                (name, field, sense, value),
+                findings,
+            );
         }
     }
 }
@@ -134,7 +163,7 @@ fn report(
     policy: &Selected,
     authorization: &AuthorizationPolicy,
     rule: &AuthorizationRule,
-    (name, field, value): (&str, Field, &At<String>),
+    (name, field, sense, value): (&str, Field, Sense, &At<String>),
     findings: &mut Findings<'_>,
 ) {
     let text = &value.value;
@@ -165,12 +194,13 @@ fn report(
         }
         _ => "One value for each case, with the asterisk only first or only last".to_owned(),
     };
-    let (place, label) = match action {
-        Some(action) => (action.place, format!("{verb} only the literal text")),
-        None => (rule.place, "allows only the literal text".to_owned()),
+    let (does, label) = match sense {
+        Sense::Named => (verb, format!("{verb} only the literal text")),
+        Sense::Excepted => ("excepts", format!("{verb} all but the literal text")),
     };
+    let place = action.map_or(rule.place, |action| action.place);
     finding(format!(
-        "{name} {text} {verb} only what has an asterisk in that place: only one at the start or at the end stands for \
+        "{name} {text} {does} only what has an asterisk in that place: only one at the start or at the end stands for \
          other text"
     ))
     .at(&policy.meta, value.place, "this asterisk is literal")
@@ -223,6 +253,13 @@ mod tests {
             "A26",
             &policy("when: [{key: 'request.headers[x]', values: ['a*b']}]"),
         );
+    }
+
+    #[test]
+    fn what_is_left_out_is_said_to_be() {
+        let found = fires("A26", &policy("to: [{operation: {notPaths: ['/dex/**']}}]"));
+        assert!(found.message.starts_with("notPaths /dex/** excepts only"));
+        assert_eq!(found.marks[1].label, "denies all but the literal text");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub mod prove;
 pub mod raw;
 pub mod report;
 pub mod rules;
-pub(crate) mod shop;
+pub mod shop;
 pub mod unmet;
 pub mod victim;
 pub mod watch;

@@ -2,7 +2,7 @@
 //!
 //! What an example says is applied as it is written. Put in are only the namespaces, the value of the label that
 //! chooses a gateway (so that no other gateway takes it), and the image, arguments and probes of its workloads
-//! ([`plan`]). Each example has namespaces of its own, made for it, so that nothing of an earlier one is in force.
+//! (`plan`). Each example has namespaces of its own, made for it, so that nothing of an earlier one is in force.
 
 mod asking;
 mod names;

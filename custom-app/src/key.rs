@@ -166,6 +166,20 @@ mod tests {
         }
     }
 
+    /// What follows a quoted text; none where no quotes are closed.
+    fn after_the_quotes(text: &str) -> Option<&str> {
+        let inside = text.strip_prefix('"')?;
+        let mut characters = inside.char_indices();
+        while let Some((at, character)) = characters.next() {
+            match character {
+                '\\' => drop(characters.next()),
+                '"' => return inside.get(at + 1..),
+                _ => {}
+            }
+        }
+        None
+    }
+
     proptest! {
         #[test]
         fn whatever_comes_is_a_key_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
@@ -182,7 +196,7 @@ mod tests {
             let schema = serde_json::to_value(IdempotencyKey::schema()).unwrap();
             let allowed = jsonschema::draft202012::new(&schema).unwrap().is_valid(&text.as_str().into());
             // Parameters are read too.
-            let has_parameters = text.starts_with('"') && text.contains("\";");
+            let has_parameters = after_the_quotes(&text).is_some_and(|rest| rest.starts_with(';'));
             let taken = read(&[text.as_bytes()]).is_ok() && !has_parameters;
             prop_assert_eq!(allowed, taken, "{}", text);
         }

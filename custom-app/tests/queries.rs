@@ -148,6 +148,13 @@ async fn an_alert_is_raised_for_what_it_names_and_nothing_else() {
         (answer.status() == 201).then_some(())
     })
     .await;
+    // The caller is told before the gauge is set.
+    faultline_service_testing::eventually("nothing waits", async || {
+        let page = instance.get("/metrics").await.text().await.unwrap();
+        let nothing = r#"custom_app_outbox_entries{state="pending"} 0"#;
+        page.lines().any(|line| line == nothing).then_some(())
+    })
+    .await;
     let well = steady(&instance, "up 1\nfaultline_unknown_routes_total 0").await;
     agent.down();
     json(instance.keyed("b", "b").await, 202).await;

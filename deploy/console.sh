@@ -84,7 +84,7 @@ warn() {
 
 complain() {
   clear_line
-  printf '%s%s:%s %s\n' "$red" "${program:-deploy.sh}" "$reset" "$1" >&2
+  printf '%s%s:%s %s\n' "$red" "${script_name:-deploy.sh}" "$reset" "$1" >&2
   : >"$scratch/told"   # a file, since a subshell may be the one that complains
 }
 

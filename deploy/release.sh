@@ -27,7 +27,7 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-program=release.sh
+script_name=release.sh
 for part in console tools platforms rust requirements registry container images released boundary component; do
   # shellcheck source=/dev/null
   . "$root/deploy/$part.sh"

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::harness::{Place, program, text};
 
 /// Only these need what local mode has not.
-const NOT_APPLICABLE: [&str; 20] = [
+const NOT_APPLICABLE: [&str; 21] = [
     "injection",
     "oci-digest",
     "analyze",
@@ -21,6 +21,7 @@ const NOT_APPLICABLE: [&str; 20] = [
     "example-trafficextension",
     "example-envoy-gateway",
     "example-envoyfilter-module",
+    "hosts-and-templates",
     "rolling-unbroken",
     "kept-outbox",
     "deploy-takeover",
